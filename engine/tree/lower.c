@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving pages down, for vacuum: every page of the tree at or above a limit is copied to a lower
+ * free page by ordinary copy-on-write, with the path to it. Stops when no lower page is free.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "tree/internal.h"
+
+typedef struct lower_state {
+    htt_tree *tree;    /* changed */
+    uint32_t limit;    /* pages at or above it move */
+    uint64_t moved;    /* pages so far */
+    bool full;         /* no lower page is free any more */
+    htt_walker walker; /* where it is */
+} lower_state;
+
+/* The path to where the walker is; the walker learns the new page numbers after an edit. */
+static void lower_path(lower_state *lower, uint32_t depth, htt_path *path) {
+    path->depth = depth;
+    for (uint32_t i = 0; i < depth; i++) {
+        const htt_walker_step *from = &lower->walker.steps[i];
+        path->steps[i] = (htt_step){from->ref.page, from->ref.sub,
+                                    from->child == 0 ? 0 : from->child - 1, NULL, NULL};
+    }
+}
+
+static htt_rc lower_edit(lower_state *lower, htt_path *path, uint32_t levels) {
+    htt_rc rc = htt_path_edit(lower->tree, path, levels);
+    for (uint32_t i = 0; i < path->depth; i++)
+        lower->walker.steps[i].ref.page = path->steps[i].page;
+    return rc;
+}
+
+/* A node's page: the walker has it as its last step already. */
+static htt_rc lower_node(lower_state *lower, const htt_tree_place *place) {
+    htt_path path;
+    lower_path(lower, place->depth + 1, &path);
+    htt_rc rc = lower_edit(lower, &path, place->depth + 1);
+    if (rc == HTT_OK) {
+        lower->full = path.steps[place->depth].page >= lower->limit;
+        lower->moved += !lower->full;
+    }
+    return rc;
+}
+
+static bool lower_is_high(const lower_state *lower, const htt_overflow *runs) {
+    for (uint32_t i = 0; i < runs->count; i++) {
+        if (runs->runs[i].first + runs->runs[i].pages > lower->limit)
+            return true;
+    }
+    return false;
+}
+
+/* Writes what a record's runs hold once more; the writer takes the lowest place that fits. The pins
+ * are its own, since the values of one page can be more than memory holds together. */
+static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record,
+                              htt_overflow *copy_out) {
+    htt_tree *tree = lower->tree;
+    htt_tree_buffer buffer = {tree->env, NULL, 0};
+    htt_datum value, key = {NULL, 0, 0};
+    htt_pins pins = {0};
+    htt_view view = *tree->view;
+    view.pins = &pins;
+    htt_rc rc = htt_tree_value(&view, record, &buffer, &value);
+    if (rc == HTT_OK && record->key_external)
+        key = htt_blob((const uint8_t *)value.data - record->key_size, record->key_size);
+    if (rc == HTT_OK)
+        rc = htt_writer_put_run(tree->view->writer, key.data, key.size, value.data, value.size,
+                                copy_out, tree->view->error);
+    if (rc == HTT_OK)
+        copy_out->value_size = value.size;
+    htt_pins_free(view.pages, &pins);
+    buffer.env->release(buffer.env->context, buffer.bytes);
+    return rc;
+}
+
+static void lower_drop_copy(lower_state *lower, const htt_overflow *copy) {
+    uint64_t stamps[HTT_DATA_RUNS_MAX];
+    for (uint32_t i = 0; i < copy->count; i++)
+        stamps[i] = htt_writer_epoch(lower->tree->view->writer);
+    htt_tree_free_runs(lower->tree, copy, stamps);
+}
+
+/* Makes record `index` of the path's leaf refer to the copy. *done_out false: it does not fit. */
+static htt_rc lower_refer(lower_state *lower, htt_path *path, uint32_t index, htt_record *record,
+                          const htt_overflow *copy, bool *done_out) {
+    uint8_t key[HTT_PAGE_SIZE_MAX / HTT_KEY_INLINE_DIVISOR + HTT_DATA_HASH_SIZE];
+    uint8_t reference[HTT_OVERFLOW_SIZE_MAX];
+    uint32_t page_size = lower->tree->view->page_size;
+    uint32_t room = htt_data_record_size(record) + htt_data_free(path->leaf_bytes, page_size);
+    size_t key_size = record->key_external ? HTT_DATA_HASH_SIZE : record->key_size;
+    *done_out = false;
+    if (key_size > sizeof key) /* no writer of ours makes one, but a file may have it */
+        return HTT_OK;
+    memcpy(key, record->key, key_size);
+    record->key = key;
+    record->value = reference;
+    record->value_size = htt_overflow_encode(copy, reference);
+    *done_out = htt_data_record_size(record) <= room;
+    if (!*done_out)
+        return HTT_OK;
+    htt_rc rc = lower_edit(lower, path, path->depth + 1);
+    if (rc == HTT_OK)
+        htt_data_replace(htt_path_leaf(path), page_size, index, record);
+    return rc;
+}
+
+static htt_rc lower_record(lower_state *lower, htt_path *path, uint32_t index) {
+    htt_tree *tree = lower->tree;
+    htt_overflow old, copy;
+    uint64_t stamps[HTT_DATA_RUNS_MAX];
+    htt_record record;
+    htt_fault fault;
+    bool done = false;
+    if (!htt_data_record(path->leaf_bytes, tree->view->page_size, index, &record, &fault))
+        return htt_tree_fault(tree->view, path->leaf.page, &fault);
+    htt_rc rc = htt_tree_runs_of(tree, &record, &old, stamps);
+    if (rc != HTT_OK || !lower_is_high(lower, &old))
+        return rc;
+    rc = lower_copy_runs(lower, &record, &copy);
+    if (rc != HTT_OK)
+        return rc;
+    if (!lower_is_high(lower, &copy))
+        rc = lower_refer(lower, path, index, &record, &copy, &done);
+    if (done && rc == HTT_OK) {
+        htt_tree_free_runs(tree, &old, stamps);
+        lower->moved += old.count;
+    } else {
+        lower_drop_copy(lower, &copy);
+    }
+    return rc;
+}
+
+static htt_rc lower_data(lower_state *lower, const htt_tree_place *place) {
+    htt_path path;
+    htt_rc rc = HTT_OK;
+    lower_path(lower, place->depth, &path);
+    path.leaf = (htt_ref){place->page, 0};
+    path.leaf_bytes = place->bytes;
+    if (place->page >= lower->limit) {
+        rc = lower_edit(lower, &path, path.depth + 1);
+        if (rc == HTT_OK) {
+            lower->full = path.leaf.page >= lower->limit;
+            lower->moved += !lower->full;
+        }
+    }
+    uint32_t count = htt_page_count(path.leaf_bytes);
+    for (uint32_t i = 0; rc == HTT_OK && i < count; i++)
+        rc = lower_record(lower, &path, i);
+    return rc;
+}
+
+htt_rc htt_tree_lower(htt_tree *tree, uint32_t limit, uint64_t *moved_out) {
+    lower_state lower = {.tree = tree, .limit = limit};
+    htt_tree_place place;
+    htt_rc rc = HTT_OK;
+    htt_walker_begin(&lower.walker, tree->view, &tree->root);
+    while (rc == HTT_OK && !lower.full) {
+        htt_pins_drop(tree->view->pages, tree->view->pins);
+        rc = htt_tree_reserve(tree);
+        if (rc == HTT_OK)
+            rc = htt_walker_next(&lower.walker, &place);
+        if (rc == HTT_OK && place.is_data)
+            rc = lower_data(&lower, &place);
+        else if (rc == HTT_OK && place.page >= limit)
+            rc = lower_node(&lower, &place);
+    }
+    *moved_out = lower.moved;
+    return rc == HTT_NOTFOUND ? HTT_OK : rc;
+}

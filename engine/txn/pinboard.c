@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Pins of one store handle; see pinboard.h. */
+#include "txn/pinboard.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+/* Live pins looked at before a slot of its own is used: the newest ones are first. */
+#define PINBOARD_LOOK 4
+
+static htt_pin *pinboard_find(const htt_pinboard *board, uint64_t epoch) {
+    htt_pin *pin = board->live;
+
+    for (int i = 0; i < PINBOARD_LOOK && pin != NULL; i++, pin = pin->next) {
+        if (pin->epoch == epoch)
+            return pin;
+    }
+    return NULL;
+}
+
+/*
+ * When no slot is left: a pin on an older state keeps this one too, because what a newer root
+ * names died later. NULL: there is none.
+ */
+static htt_pin *pinboard_find_older(const htt_pinboard *board, uint64_t epoch) {
+    for (htt_pin *pin = board->live; pin != NULL; pin = pin->next) {
+        if (pin->epoch <= epoch)
+            return pin;
+    }
+    return NULL;
+}
+
+/* A pin that is not in use, with a slot if the board has a lock file. */
+static htt_rc pinboard_get_spare(htt_pinboard *board, htt_pin **pin_out, htt_error *error) {
+    const htt_env *const env = board->env;
+
+    if (board->spare != NULL) {
+        *pin_out = board->spare;
+        board->spare = board->spare->next;
+        return HTT_OK;
+    }
+    htt_pin *const pin = env->allocate(env->context, sizeof *pin);
+    if (pin == NULL)
+        return htt_error_set(error, HTT_NOMEM, "out of memory");
+    memset(pin, 0, sizeof *pin);
+    if (board->lock != NULL) {
+        const htt_rc rc = htt_lockfile_take_slot(board->lock, &pin->slot, error);
+        if (rc != HTT_OK) {
+            env->release(env->context, pin);
+            return rc;
+        }
+    }
+    *pin_out = pin;
+    return HTT_OK;
+}
+
+htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
+                         htt_error *error) {
+    htt_pin *pin = pinboard_find(board, epoch);
+
+    if (pin == NULL) {
+        const htt_rc rc = pinboard_get_spare(board, &pin, error);
+        if (rc == HTT_FULL)
+            pin = pinboard_find_older(board, epoch);
+        if (rc != HTT_OK && pin == NULL)
+            return rc;
+    }
+    if (pin->users == 0) {
+        if (board->lock != NULL && !htt_lockfile_pin(board->lock, pin->slot, epoch)) {
+            pin->next = board->spare;
+            board->spare = pin;
+            return HTT_SNAPSHOT;
+        }
+        pin->epoch = epoch;
+        pin->next = board->live;
+        board->live = pin;
+    }
+    pin->users++;
+    *pin_out = pin;
+    return HTT_OK;
+}
+
+void htt_pinboard_give(htt_pinboard *board, htt_pin *pin) {
+    htt_pin **link = &board->live;
+
+    assert(pin->users > 0);
+    if (--pin->users > 0)
+        return;
+    while (*link != pin)
+        link = &(*link)->next;
+    *link = pin->next;
+    if (pin->pages != NULL) {
+        htt_pages_close(pin->pages);
+        pin->pages = NULL;
+    }
+    if (board->lock != NULL)
+        htt_lockfile_unpin(board->lock, pin->slot);
+    pin->next = board->spare;
+    board->spare = pin;
+}
+
+static void pinboard_free_list(const htt_env *env, htt_pin *pin) {
+    while (pin != NULL) {
+        htt_pin *const next = pin->next;
+        if (pin->pages != NULL)
+            htt_pages_close(pin->pages);
+        env->release(env->context, pin);
+        pin = next;
+    }
+}
+
+void htt_pinboard_free(htt_pinboard *board) {
+    pinboard_free_list(board->env, board->live);
+    pinboard_free_list(board->env, board->spare);
+    board->live = NULL;
+    board->spare = NULL;
+}

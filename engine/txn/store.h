@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of engine/txn share: stores, transactions, cursors. Not for other folders.
+ *
+ *   lockfile.c     who uses the file now            store.c     open, close, info, declare
+ *   pinboard.c     pins of one handle               create.c    finding or making the file
+ *   metas.c        the two meta pages               txn.c       begin, prepare, commit, abort
+ *   keeper_meta.c  the committed root               savepoint.c rows.c cursor.c simple.c
+ *                                                   stat.c check.c backup.c vacuum.c
+ *
+ * Locks, in the order in which they are taken: writer byte (and store->writing), store->mutex, the
+ * keeper's own mutex. A transaction and its cursors belong to one thread at a time and have none.
+ */
+#ifndef HTT_TXN_STORE_H
+#define HTT_TXN_STORE_H
+
+#include <pthread.h>
+
+#include "base/error.h"
+#include "tree/tree.h"
+#include "txn/keeper.h"
+#include "txn/pinboard.h"
+
+/* A declaration that htt_store_info may have given out. */
+typedef struct store_text {
+    struct store_text *next; /* the one before */
+    char text[];             /* terminated */
+} store_text;
+
+struct htt_store {
+    const htt_env *env;         /* outside */
+    char *path;                 /* as given; owned */
+    htt_file *file;             /* the data */
+    htt_lockfile *lock;         /* NULL = pinless */
+    htt_keeper *keeper;         /* the committed root */
+    htt_pages *pages;           /* NULL = pinless: each pin has its own */
+    uint64_t process;           /* that opened it */
+    uint64_t seed;              /* of the hash */
+    uint64_t cache_bytes;       /* budget of a page cache */
+    uint64_t write_budget;      /* bytes of memory for a writer's pages */
+    uint32_t busy_timeout_ms;   /* wait for another writer */
+    uint32_t page_size;         /* bytes */
+    uint8_t uuid[16];           /* of the file */
+    bool readonly;              /* this handle cannot write */
+    bool existed;               /* the file was there before this open */
+    htt_hash_function hash;     /* htt_hash_key, or a test's */
+    htt_tree_tuning tuning;     /* of writers */
+
+    pthread_mutex_t mutex;      /* guards all below */
+    htt_pinboard board;         /* pins */
+    htt_lineage seen;           /* root that the page cache is right for */
+    bool writing;               /* a write transaction of this handle */
+    uint64_t nonces;            /* state of the generator of nonces */
+    htt_txn *txns;              /* open ones */
+    htt_cursor *orphans;        /* cursors whose transaction has ended */
+    store_text *declarations;   /* newest first; owned */
+    htt_error error;            /* of the last call without a transaction */
+};
+
+typedef struct txn_savepoint {
+    uint32_t id;        /* as given out */
+    uint32_t depth;     /* of the writer */
+    htt_tree_root root; /* to go back to */
+} txn_savepoint;
+
+struct htt_txn {
+    htt_store *store;             /* borrowed */
+    htt_txn *next;                /* of store->txns */
+    htt_txn **link;               /* what points here */
+    bool write;                   /* HTT_WRITE */
+    bool prepared;                /* write: `root` is in the file, nothing changed since */
+    htt_rc broken;                /* write: it can only be aborted, for this reason */
+    htt_root base;                /* committed root that it sees, or started from */
+    htt_root root;                /* write: filled in by the last flush */
+    htt_pin *pin;                 /* read: keeps base */
+    htt_view view;                /* what the tree reads through */
+    htt_lineage viewed;           /* root that `view` and `tree` were set up for */
+    htt_pins pins;                /* of the present call */
+    htt_tree tree;                /* its root is the state that this transaction sees */
+    htt_writer *writer;           /* write */
+    htt_tree_buffer buffer;       /* a value put together from several runs */
+    htt_tree_buffer *values;      /* the same, of htt_get_many; owned */
+    size_t value_count;           /* of values */
+    uint8_t *copy;                /* key and value of a put; owned */
+    size_t copy_capacity;         /* of copy */
+    txn_savepoint *savepoints;    /* open ones; owned */
+    uint32_t savepoint_count;     /* of savepoints */
+    uint32_t savepoint_capacity;  /* allocated */
+    uint32_t savepoint_last;      /* last id given out */
+    htt_cursor *cursors;          /* open ones */
+    htt_error error;              /* of the last call */
+};
+
+struct htt_cursor {
+    htt_store *store;        /* borrowed */
+    htt_txn *txn;            /* NULL when it has ended */
+    htt_cursor *next;        /* of txn->cursors or store->orphans */
+    htt_cursor **link;       /* what points here */
+    htt_pin *pin;            /* keeps what it walks over */
+    uint64_t freeze;         /* of the writer; 0 = none */
+    htt_tree_root root;      /* that it walks over */
+    bool aborted;            /* what it saw is gone */
+    bool on_row;             /* `record` is a row */
+    htt_view view;           /* its own */
+    htt_pins pins;           /* its own */
+    htt_tree_cursor *cursor; /* the walk */
+    htt_record record;       /* the current row */
+    htt_tree_buffer key;     /* a key from several runs */
+    htt_tree_buffer buffer;  /* a value from several runs */
+    htt_datum value;         /* of the current row */
+    bool has_value;          /* it was read */
+    htt_error error;         /* of the last call */
+};
+
+/* ------------------------------------------------------------------ store.c */
+
+/* The handle was made before fork(): gives HTT_MISUSE. */
+htt_rc htt_store_check_process(const htt_store *store, htt_error *error);
+/* Keeps an error for htt_errmsg; gives its rc. */
+htt_rc htt_store_fail(htt_store *store, const htt_error *error);
+
+/* A new file that only this handle can see: no lock file, no meta pages before the first commit.
+ * For htt_backup. */
+htt_rc htt_store_open_private(const char *path, const htt_options *options, htt_store **store_out,
+                              htt_error *error);
+/* Closes without any last write. */
+void htt_store_drop(htt_store *store);
+
+/* ----------------------------------------------------------------- create.c */
+
+/* A file that was opened, and what its meta pages say. */
+typedef struct htt_opening {
+    const htt_options *options; /* complete */
+    const htt_env *env;         /* outside */
+    const char *path;           /* of the file */
+    char *lock_path;            /* of the lock file; owned by the caller */
+    htt_file *file;             /* the data */
+    htt_lockfile *lock;         /* NULL = pinless */
+    htt_keeper *keeper;         /* the committed root */
+    bool created;               /* by this open */
+    bool readonly;              /* for whatever reason */
+} htt_opening;
+
+/* Opens or creates the file, its lock file and its keeper; joins its users. On failure closes
+ * what it opened. */
+htt_rc htt_opening_run(htt_opening *opening, htt_error *error);
+/* Creates a private file. */
+htt_rc htt_opening_run_private(htt_opening *opening, htt_error *error);
+/* Closes all of it. */
+void htt_opening_undo(htt_opening *opening);
+
+/* -------------------------------------------------------------------- txn.c */
+
+/* At the begin of a call: forgets the last error. HTT_MISUSE: no transaction; or why it is
+ * broken. */
+htt_rc htt_txn_enter(htt_txn *txn);
+/* The same for a call that changes something. HTT_READONLY: a read transaction. */
+htt_rc htt_txn_enter_write(htt_txn *txn);
+/* At its end: sees to it that htt_txn_error tells the result. Gives it. */
+htt_rc htt_txn_leave(htt_txn *txn, htt_rc rc);
+/* Lets go what the last call gave out. */
+void htt_txn_forget(htt_txn *txn);
+/* Whether a write transaction differs from what it started from. */
+bool htt_txn_changed(const htt_txn *txn);
+/* Writes all pages to the file; txn->root is the whole root then. */
+htt_rc htt_txn_flush(htt_txn *txn);
+
+typedef struct htt_txn_options {
+    bool write;     /* HTT_WRITE */
+    bool low_first; /* vacuum */
+    bool no_wait;   /* HTT_BUSY at once */
+} htt_txn_options;
+htt_rc htt_txn_begin(htt_store *store, htt_txn_options options, htt_txn **txn_out,
+                     htt_error *error);
+/* Commits although no row changed: what the flush made of the free list. The rest as htt_commit. */
+htt_rc htt_txn_commit_always(htt_txn *txn, htt_error *error);
+/* The writer's right, without a transaction. HTT_BUSY. */
+htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error);
+void htt_txn_give_writer(htt_store *store);
+
+/* ------------------------------------------------------------------- stat.c */
+
+/* Pages that hold the free list of the root that the transaction started from. */
+htt_rc htt_txn_count_free_list(htt_txn *txn, uint32_t *pages_out);
+
+/* ----------------------------------------------------------------- cursor.c */
+
+/* A write transaction ends: its cursors go on or not. Called before the writer ends. */
+void htt_cursor_detach_all(htt_txn *txn, bool committed);
+/* Frees cursors that the user did not close. */
+void htt_cursor_free_list(htt_cursor **list);
+
+#endif

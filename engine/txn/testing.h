@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Hooks for tests. Right after the open, before the first transaction. */
+#ifndef HTT_TXN_TESTING_H
+#define HTT_TXN_TESTING_H
+
+#include "txn/store.h"
+
+/* Another hash function, for keys that collide. All opens of a file must agree. */
+void htt_testing_set_hash(htt_store *store, htt_hash_function hash);
+void htt_testing_set_tuning(htt_store *store, htt_tree_tuning tuning);
+/* sync = normal: bytes written between two syncs. */
+void htt_testing_set_unsynced_max(htt_store *store, uint64_t bytes);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Column affinity, exactly as an ordinary table applies it when it stores a row:
+ *
+ *   AFFINITY          INTEGER       REAL                     TEXT                      BLOB
+ *   BLOB (none)       as it is      as it is                 as it is                  as it is
+ *   TEXT              its text      its text                 as it is                  as it is
+ *   NUMERIC, INTEGER  as it is      INTEGER if it is one     the number, if it is one  as it is
+ *   REAL              REAL          as it is, -0.0 is 0.0    the REAL, if it is one    as it is
+ *
+ * "INTEGER if it is one": the real has no fraction and lies strictly between the least and the
+ * greatest int64. So 9223372036854775808 stays a real, and -0.0 becomes 0. NULL is NULL always.
+ * Which text is a number is SQLite's to say: sqlite3_value_numeric_type, on a copy.
+ */
+#include "affinity.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+typedef enum affinity_kind { AFFINITY_AS_VALUE, AFFINITY_AS_KEY } affinity_kind;
+
+htt_affinity htt_affinity_of_type(const char *type) {
+    static const struct {
+        const char *part;      /* found anywhere in the type, in this order of precedence */
+        htt_affinity affinity; /* what it means */
+    } rules[] = {
+        {"INT", HTT_AFFINITY_INTEGER}, {"CHAR", HTT_AFFINITY_TEXT}, {"CLOB", HTT_AFFINITY_TEXT},
+        {"TEXT", HTT_AFFINITY_TEXT},   {"BLOB", HTT_AFFINITY_BLOB}, {"REAL", HTT_AFFINITY_REAL},
+        {"FLOA", HTT_AFFINITY_REAL},   {"DOUB", HTT_AFFINITY_REAL},
+    };
+    if (type[0] == '\0') {
+        return HTT_AFFINITY_BLOB;
+    }
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        const int size = (int)strlen(rules[i].part);
+        for (const char *at = type; *at != '\0'; at++) {
+            if (sqlite3_strnicmp(at, rules[i].part, size) == 0) {
+                return rules[i].affinity;
+            }
+        }
+    }
+    return HTT_AFFINITY_NUMERIC;
+}
+
+/* The real as an integer, where an ordinary table would store it as one. */
+static bool affinity_real_to_integer(double real, sqlite3_int64 *integer_out) {
+    if (!(real > -9223372036854775808.0 && real < 9223372036854775808.0)) {
+        return false;
+    }
+    const sqlite3_int64 integer = (sqlite3_int64)real;
+    if ((double)integer < real || (double)integer > real || integer == INT64_MAX) {
+        return false;
+    }
+    *integer_out = integer;
+    return true;
+}
+
+static void affinity_put_integer(sqlite3_int64 integer, htt_cell *cell) {
+    cell->datum = htt_integer(integer, cell->scratch);
+}
+
+static void affinity_put_real(double real, affinity_kind kind, htt_cell *cell) {
+    if (kind == AFFINITY_AS_VALUE) {
+        cell->datum = htt_real(real, cell->scratch);
+        return;
+    }
+    const htt_rc rc = htt_key_real(real, cell->scratch, &cell->datum);
+    assert(rc == HTT_OK); /* SQLite has no NaN: it gives NULL instead */
+    (void)rc;
+}
+
+/* A number under NUMERIC, INTEGER or REAL. */
+static void affinity_put_number(sqlite3_value *number, int type, htt_affinity affinity,
+                                affinity_kind kind, htt_cell *cell) {
+    sqlite3_int64 integer;
+    if (affinity == HTT_AFFINITY_REAL) {
+        const double real = sqlite3_value_double(number); /* adding 0.0 makes 0.0 of -0.0 */
+        affinity_put_real(real + 0.0, kind, cell);
+    } else if (type == SQLITE_INTEGER) {
+        affinity_put_integer(sqlite3_value_int64(number), cell);
+    } else if (affinity_real_to_integer(sqlite3_value_double(number), &integer)) {
+        affinity_put_integer(integer, cell);
+    } else {
+        affinity_put_real(sqlite3_value_double(number), kind, cell);
+    }
+}
+
+static int affinity_put_text(sqlite3_value *value, htt_cell *cell) {
+    const unsigned char *const text = sqlite3_value_text(value);
+    if (text == NULL) {
+        return SQLITE_NOMEM;
+    }
+    cell->datum = htt_bytes(text, (size_t)sqlite3_value_bytes(value), HTT_TEXT);
+    return SQLITE_OK;
+}
+
+/* Text under NUMERIC, INTEGER or REAL. The value itself is left alone: SQLite may need it. */
+static int affinity_put_numeric_text(sqlite3_value *value, htt_affinity affinity,
+                                     affinity_kind kind, htt_cell *cell) {
+    sqlite3_value *const copy = sqlite3_value_dup(value);
+    if (copy == NULL) {
+        return SQLITE_NOMEM;
+    }
+    const int type = sqlite3_value_numeric_type(copy);
+    if (type != SQLITE_TEXT) {
+        affinity_put_number(copy, type, affinity, kind, cell);
+    }
+    sqlite3_value_free(copy);
+    return type == SQLITE_TEXT ? affinity_put_text(value, cell) : SQLITE_OK;
+}
+
+static int affinity_put(sqlite3_value *value, htt_affinity affinity, affinity_kind kind,
+                        htt_cell *cell) {
+    const int type = sqlite3_value_type(value);
+    const bool numeric = affinity >= HTT_AFFINITY_NUMERIC;
+    switch (type) {
+    case SQLITE_INTEGER:
+    case SQLITE_FLOAT:
+        if (affinity == HTT_AFFINITY_TEXT) {
+            return affinity_put_text(value, cell);
+        }
+        if (numeric) {
+            affinity_put_number(value, type, affinity, kind, cell);
+        } else if (type == SQLITE_INTEGER) {
+            affinity_put_integer(sqlite3_value_int64(value), cell);
+        } else {
+            affinity_put_real(sqlite3_value_double(value), kind, cell);
+        }
+        return SQLITE_OK;
+    case SQLITE_TEXT:
+        return numeric ? affinity_put_numeric_text(value, affinity, kind, cell)
+                       : affinity_put_text(value, cell);
+    case SQLITE_BLOB: {
+        const void *const bytes = sqlite3_value_blob(value);
+        cell->datum = htt_blob(bytes, (size_t)sqlite3_value_bytes(value));
+        return bytes == NULL && cell->datum.size > 0 ? SQLITE_NOMEM : SQLITE_OK;
+    }
+    default: cell->datum = htt_null(); return SQLITE_OK;
+    }
+}
+
+int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out) {
+    return affinity_put(value, affinity, AFFINITY_AS_VALUE, cell_out);
+}
+
+int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out) {
+    return affinity_put(value, affinity, AFFINITY_AS_KEY, cell_out);
+}
+
+static void affinity_result_bytes(sqlite3_context *context, htt_datum value) {
+    const void *const bytes = value.size > 0 ? value.data : ""; /* NULL would be SQL's NULL */
+    if (value.type == HTT_TEXT) {
+        sqlite3_result_text64(context, bytes, value.size, SQLITE_TRANSIENT, SQLITE_UTF8);
+    } else {
+        sqlite3_result_blob64(context, bytes, value.size, SQLITE_TRANSIENT);
+    }
+}
+
+htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value) {
+    int64_t integer;
+    double real;
+    htt_rc rc = HTT_OK;
+    switch (value.type) {
+    case HTT_INTEGER:
+        rc = htt_value_integer(value, &integer);
+        if (rc == HTT_OK) {
+            sqlite3_result_int64(context, integer);
+        }
+        return rc;
+    case HTT_REAL:
+        rc = htt_value_real(value, &real);
+        if (rc == HTT_OK) {
+            sqlite3_result_double(context, real);
+        }
+        return rc;
+    case HTT_TEXT:
+    case HTT_BLOB: affinity_result_bytes(context, value); return HTT_OK;
+    case HTT_NULL: sqlite3_result_null(context); return HTT_OK;
+    default: return HTT_CORRUPT;
+    }
+}
+
+htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key) {
+    bool is_real;
+    int64_t integer;
+    double real;
+    if (key.type == HTT_TEXT || key.type == HTT_BLOB) {
+        affinity_result_bytes(context, key);
+        return HTT_OK;
+    }
+    const htt_rc rc = htt_key_number(key, &is_real, &integer, &real);
+    if (rc == HTT_OK && is_real) {
+        sqlite3_result_double(context, real);
+    } else if (rc == HTT_OK) {
+        sqlite3_result_int64(context, integer);
+    }
+    return rc == HTT_TYPE ? HTT_CORRUPT : rc;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arguments of CREATE VIRTUAL TABLE ... USING htt(...): a file, options, columns.
+ */
+#ifndef HTT_EXT_ARGUMENTS_H
+#define HTT_EXT_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "declaration.h"
+#include "engine/htt.h"
+
+typedef struct htt_arguments {
+    char *file;                  /* as written, without quotes; owned */
+    htt_declaration declaration; /* the columns */
+    uint32_t page_size;          /* bytes, 0 = not given */
+    bool mmap;                   /* read by mapping; default true */
+    uint64_t cache_bytes;        /* 0 = not given */
+    uint64_t write_budget;       /* 0 = not given */
+    htt_sync sync;               /* default full */
+    bool has_busy_timeout;       /* busy_timeout_ms was given */
+    uint32_t busy_timeout_ms;    /* how long a second writer waits */
+} htt_arguments;
+
+/*
+ * `argv` as xCreate gets it: module, schema, table, then the arguments. An SQLite code;
+ * *message_out on failure (sqlite3_free). Clear `arguments_out` in any case.
+ */
+int htt_arguments_parse(int argc, const char *const *argv, htt_arguments *arguments_out,
+                        char **message_out);
+void htt_arguments_clear(htt_arguments *arguments);
+
+/* Puts the options into the engine's. */
+void htt_arguments_apply(const htt_arguments *arguments, htt_options *options);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xUpdate. Each call changes all or nothing: a single-row statement has no savepoint of SQLite's.
+ *
+ *   CALL    ARGC         ARGV[0]       ARGV[1]   ARGV[2...]
+ *   DELETE  1            the key       -         -
+ *   INSERT  2 + columns  NULL          not used  the new row
+ *   UPDATE  2 + columns  the old key   not used  the new row; unchanged columns may be "no change"
+ *
+ * Conflicts, in the order of an ordinary table: NOT NULL by column, then the key. What OR IGNORE
+ * and the others mean is SQLite's business, given that SQLITE_CONSTRAINT comes before any change;
+ * only OR REPLACE is ours. A row that was replaced away before its UPDATE or DELETE came is no
+ * error.
+ */
+#include "update.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "rc.h"
+#include "vtab.h"
+
+enum { UPDATE_ARGV_KEY = 0, UPDATE_ARGV_COLUMNS = 2 };
+
+/* A row as it is to be. */
+typedef struct update_row {
+    htt_cell key;        /* the new key */
+    htt_datum value;     /* the value to store, if it has one yet */
+    bool keeps_columns;  /* some columns stay as they are */
+    bool keeps_all;      /* all columns but the key do */
+} update_row;
+
+static int update_fail(htt_table *table, htt_rc rc) {
+    const htt_txn *const writer = table->connection->writer;
+    const char *const text = rc == HTT_MISUSE || writer == NULL ? "" : htt_txn_errmsg(writer);
+    return htt_rc_report(&table->base.zErrMsg, rc, HTT_SIDE_WRITE, text);
+}
+
+/* Under OR IGNORE nobody reads the message. */
+static bool update_is_ignored(const htt_table *table) {
+    return sqlite3_vtab_on_conflict(table->registry->db) == SQLITE_IGNORE;
+}
+
+static int update_conflict(htt_table *table, int code, const char *what, int column) {
+    if (update_is_ignored(table)) {
+        return code;
+    }
+    return htt_rc_say(&table->base.zErrMsg, code, "%s constraint failed: %s.%s", what, table->name,
+                      table->arguments.declaration.columns[column].name);
+}
+
+static int update_key_conflict(htt_table *table) {
+    return update_conflict(table, SQLITE_CONSTRAINT_PRIMARYKEY, "UNIQUE",
+                           table->arguments.declaration.key);
+}
+
+/* ---------------------------------------------------------------- the row */
+
+/* The new row's key and columns, with affinity and NOT NULL. */
+static int update_read_row(htt_table *table, sqlite3_value **columns, bool is_update,
+                           update_row *row) {
+    const htt_declaration *const declaration = &table->arguments.declaration;
+    int kept = 0;
+    for (int i = 0; i < declaration->count; i++) {
+        const htt_column *const column = &declaration->columns[i];
+        htt_cell *const cell = i == declaration->key ? &row->key : &table->cells[i];
+        if (i != declaration->key && is_update && sqlite3_value_nochange(columns[i])) {
+            kept++;
+            continue;
+        }
+        const int rc = i == declaration->key
+                           ? htt_affinity_key(columns[i], column->affinity, cell)
+                           : htt_affinity_value(columns[i], column->affinity, cell);
+        if (rc != SQLITE_OK) {
+            return rc;
+        }
+        if (cell->datum.type == HTT_NULL && column->not_null) {
+            return update_conflict(table, SQLITE_CONSTRAINT_NOTNULL, "NOT NULL", i);
+        }
+    }
+    row->keeps_columns = kept > 0;
+    row->keeps_all = is_update && kept == declaration->count - 1;
+    return SQLITE_OK;
+}
+
+static int update_unsound(htt_table *table) {
+    return htt_rc_say(&table->base.zErrMsg, SQLITE_CORRUPT_VTAB,
+                      "%s: the value of a row is not sound", table->connection->name);
+}
+
+/* Fills the cells of unchanged columns from the old row's value. */
+static int update_keep_columns(htt_table *table, sqlite3_value **columns, htt_datum old) {
+    const htt_declaration *const declaration = &table->arguments.declaration;
+    htt_row opened;
+    uint32_t index = 0;
+    if (old.type == HTT_ROW && htt_row_open(old, &opened) != HTT_OK) {
+        return update_unsound(table);
+    }
+    for (int i = 0; i < declaration->count; i++) {
+        if (i == declaration->key) {
+            continue;
+        }
+        if (sqlite3_value_nochange(columns[i])) {
+            htt_datum *const datum = &table->cells[i].datum;
+            if (old.type != HTT_ROW) {
+                *datum = index == 0 ? old : htt_null();
+            } else if (htt_row_column(&opened, index, datum) != HTT_OK) {
+                return update_unsound(table);
+            }
+        }
+        index++;
+    }
+    return SQLITE_OK;
+}
+
+/*
+ * The value as it is stored, in row->value. Plain tables store the one column as it is; if it is
+ * borrowed from the engine it is copied.
+ */
+static int update_encode(htt_table *table, update_row *row) {
+    const htt_declaration *const declaration = &table->arguments.declaration;
+    const uint32_t count = (uint32_t)htt_declaration_value_count(declaration);
+    uint32_t index = 0;
+    if (declaration->plain && !row->keeps_columns) {
+        row->value = table->cells[1].datum;
+        return SQLITE_OK;
+    }
+    htt_datum *const datums = table->datums;
+    for (int i = 0; i < declaration->count; i++) {
+        if (i != declaration->key) {
+            datums[index++] = table->cells[i].datum;
+        }
+    }
+    assert(index == count);
+    const size_t size = declaration->plain ? datums[0].size : htt_row_size(datums, count);
+    htt_buffer_trim(&table->row);
+    const int rc = htt_buffer_reserve(&table->row, size);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (!declaration->plain) {
+        htt_row_encode(datums, count, table->row.bytes);
+    } else if (size > 0) {
+        memcpy(table->row.bytes, datums[0].data, size);
+    }
+    row->value = htt_bytes(table->row.bytes, size,
+                           declaration->plain ? (htt_type)datums[0].type : HTT_ROW);
+    return SQLITE_OK;
+}
+
+/* --------------------------------------------------------------- the acts */
+
+static int update_insert(htt_table *table, sqlite3_value **columns) {
+    const bool replace = sqlite3_vtab_on_conflict(table->registry->db) == SQLITE_REPLACE;
+    update_row row = {.keeps_columns = false};
+    int rc = update_read_row(table, columns, false, &row);
+    rc = rc == SQLITE_OK ? update_encode(table, &row) : rc;
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    const htt_rc put = htt_put(table->connection->writer, row.key.datum, row.value,
+                               replace ? 0 : HTT_PUT_INSERT);
+    if (put == HTT_EXISTS) {
+        return update_key_conflict(table);
+    }
+    return put == HTT_OK ? SQLITE_OK : update_fail(table, put);
+}
+
+static int update_delete(htt_table *table, sqlite3_value *key) {
+    const htt_declaration *const declaration = &table->arguments.declaration;
+    htt_cell cell;
+    const int rc =
+        htt_affinity_key(key, declaration->columns[declaration->key].affinity, &cell);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    const htt_rc deleted = htt_del(table->connection->writer, cell.datum);
+    return deleted == HTT_OK || deleted == HTT_NOTFOUND ? SQLITE_OK : update_fail(table, deleted);
+}
+
+static bool update_key_class_equal(htt_datum a, htt_datum b) {
+    const bool a_number = a.type == HTT_INTEGER || a.type == HTT_INTEGRAL || a.type == HTT_NEGZERO;
+    const bool b_number = b.type == HTT_INTEGER || b.type == HTT_INTEGRAL || b.type == HTT_NEGZERO;
+    return (a.type == b.type || (a_number && b_number)) && a.size == b.size &&
+           (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* The row gets another key: put the new one, delete the old one, or neither. */
+static int update_move(htt_table *table, htt_datum old_key, const update_row *row) {
+    htt_txn *const writer = table->connection->writer;
+    const bool replace = sqlite3_vtab_on_conflict(table->registry->db) == SQLITE_REPLACE;
+    uint32_t savepoint;
+    htt_rc rc = htt_savepoint(writer, &savepoint);
+    if (rc != HTT_OK) {
+        return update_fail(table, rc);
+    }
+    rc = htt_put(writer, row->key.datum, row->value, replace ? 0 : HTT_PUT_INSERT);
+    if (rc == HTT_OK) {
+        rc = htt_del(writer, old_key);
+    }
+    int code = SQLITE_OK;
+    if (rc == HTT_EXISTS) {
+        code = update_key_conflict(table);
+    } else if (rc != HTT_OK) {
+        code = update_fail(table, rc);
+        rc = htt_rollback_to(writer, savepoint);
+    }
+    const htt_rc released = rc == HTT_IO || rc == HTT_POISONED ? HTT_OK
+                                                               : htt_release(writer, savepoint);
+    return code == SQLITE_OK && released != HTT_OK ? update_fail(table, released) : code;
+}
+
+/* The old row's value where unchanged columns need it. *found_out false: the row is gone. */
+static int update_read_old(htt_table *table, sqlite3_value **columns, htt_datum old_key,
+                           update_row *row, bool *found_out) {
+    htt_txn *const writer = table->connection->writer;
+    htt_datum old;
+    const htt_rc rc = row->keeps_columns ? htt_get(writer, old_key, &old)
+                                         : htt_exists(writer, old_key);
+    *found_out = rc == HTT_OK;
+    if (rc != HTT_OK) {
+        return rc == HTT_NOTFOUND ? SQLITE_OK : update_fail(table, rc);
+    }
+    return row->keeps_columns ? update_keep_columns(table, columns, old) : SQLITE_OK;
+}
+
+static int update_update(htt_table *table, sqlite3_value *key, sqlite3_value **columns) {
+    const htt_declaration *const declaration = &table->arguments.declaration;
+    const htt_affinity affinity = declaration->columns[declaration->key].affinity;
+    update_row row = {.keeps_columns = false};
+    htt_cell old_key;
+    bool found = false;
+    int rc = update_read_row(table, columns, true, &row);
+    rc = rc == SQLITE_OK ? htt_affinity_key(key, affinity, &old_key) : rc;
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    const bool same_key = update_key_class_equal(old_key.datum, row.key.datum);
+    if (same_key && row.keeps_all && old_key.datum.type == row.key.datum.type) {
+        return SQLITE_OK;
+    }
+    rc = update_read_old(table, columns, old_key.datum, &row, &found);
+    if (rc != SQLITE_OK || !found) {
+        return rc;
+    }
+    rc = update_encode(table, &row);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (!same_key) {
+        return update_move(table, old_key.datum, &row);
+    }
+    const htt_rc put = htt_put(table->connection->writer, row.key.datum, row.value, 0);
+    return put == HTT_OK ? SQLITE_OK : update_fail(table, put);
+}
+
+static int update_act(htt_table *table, int argc, sqlite3_value **argv) {
+    if (argc == 1) {
+        return update_delete(table, argv[UPDATE_ARGV_KEY]);
+    }
+    if (sqlite3_value_type(argv[UPDATE_ARGV_KEY]) == SQLITE_NULL) {
+        return update_insert(table, argv + UPDATE_ARGV_COLUMNS);
+    }
+    return update_update(table, argv[UPDATE_ARGV_KEY], argv + UPDATE_ARGV_COLUMNS);
+}
+
+int htt_update_row(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid_out) {
+    htt_table *const table = (htt_table *)vtab;
+    assert(argc == 1 || argc == UPDATE_ARGV_COLUMNS + table->arguments.declaration.count);
+    /* An ordinary WITHOUT ROWID table leaves last_insert_rowid() alone; SQLite sets it to this. */
+    *rowid_out = sqlite3_last_insert_rowid(table->registry->db);
+    int rc = htt_transaction_change(table->connection, &vtab->zErrMsg);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    rc = update_act(table, argc, argv);
+    if (rc == SQLITE_OK) {
+        table->connection->transaction.changed = true;
+    }
+    return rc;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "txn_support.h"
+
+static htt_lockfile *board_lock(const htt_env *env, uint64_t epoch) {
+    static const htt_lock_identity identity = {{1}, 2, 3};
+    htt_lockfile *lock = NULL;
+    assert_int_equal(htt_lockfile_open_private(env, &lock, NULL), HTT_OK);
+    htt_lockfile_reset(lock, &identity, epoch);
+    assert_int_equal(htt_lockfile_share(lock, NULL), HTT_OK);
+    return lock;
+}
+
+static void test_pinboard__users_of_one_epoch_share_a_slot(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *a, *b, *c;
+    assert_int_equal(htt_pinboard_take(&board, 4, &a, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take(&board, 4, &b, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take(&board, 5, &c, NULL), HTT_OK);
+    assert_ptr_equal(a, b);
+    assert_ptr_not_equal(a, c);
+    assert_int_equal(htt_lockfile_count_pins(lock), 2);
+    htt_pinboard_give(&board, a);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 4);
+    htt_pinboard_give(&board, b);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 5);
+    htt_pinboard_give(&board, c);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__slots_are_kept_and_used_again(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *pin;
+    for (uint64_t epoch = 1; epoch < 100; epoch++) {
+        assert_int_equal(htt_pinboard_take(&board, epoch, &pin, NULL), HTT_OK);
+        assert_int_equal(pin->slot, 0);
+        assert_int_equal(pin->epoch, epoch);
+        htt_pinboard_give(&board, pin);
+    }
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__an_epoch_below_the_horizon_is_gone(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 7);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *pin;
+    assert_int_equal(htt_pinboard_take(&board, 6, &pin, NULL), HTT_SNAPSHOT);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    assert_int_equal(htt_pinboard_take(&board, 7, &pin, NULL), HTT_OK);
+    htt_pinboard_give(&board, pin);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__without_slots_an_older_pin_of_the_same_handle_does(void **state) {
+    (void)state;
+    enum { MORE = 10 };
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *pins[HTT_LOCK_SLOTS + MORE];
+    for (uint32_t i = 0; i < HTT_LOCK_SLOTS + MORE; i++) {
+        assert_int_equal(htt_pinboard_take(&board, 1 + i, &pins[i], NULL), HTT_OK);
+        assert_true(pins[i]->epoch <= 1 + i);
+    }
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 1);
+    for (uint32_t i = 0; i < HTT_LOCK_SLOTS + MORE; i++)
+        htt_pinboard_give(&board, pins[i]);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pinboard__users_of_one_epoch_share_a_slot),
+        cmocka_unit_test(test_pinboard__slots_are_kept_and_used_again),
+        cmocka_unit_test(test_pinboard__an_epoch_below_the_horizon_is_gone),
+        cmocka_unit_test(test_pinboard__without_slots_an_older_pin_of_the_same_handle_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which plan a query gets, in the words of EXPLAIN QUERY PLAN; what is read and what is not.
+ */
+#include "fixture.h"
+
+#include <string.h>
+
+static void plans_make(sqlite3 *db) {
+    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt', sync=off);"
+            "CREATE VIRTUAL TABLE users USING htt('users.htt', id INTEGER PRIMARY KEY, name TEXT);"
+            "CREATE VIRTUAL TABLE words USING htt('words.htt', word TEXT PRIMARY KEY, n INT);"
+            "CREATE TABLE wanted(id INTEGER, word TEXT)");
+    run(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000) "
+            "INSERT INTO users SELECT i, 'name ' || i FROM c");
+    run(db, "INSERT INTO kv SELECT id, name FROM users;"
+            "INSERT INTO words SELECT name, id FROM users;"
+            "INSERT INTO wanted SELECT id * 7, 'name ' || id FROM users WHERE id < 200");
+}
+
+/* The plan has this in it. */
+static void expect_plan(sqlite3 *db, const char *sql, const char *words) {
+    char *const explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql);
+    char *const plan = fixture_query(db, explain);
+    if (strstr(plan, words) == NULL) {
+        print_error("%s\n  expected: %s\n  got: %s\n", sql, words, plan);
+        fail();
+    }
+    sqlite3_free(explain);
+    sqlite3_free(plan);
+}
+
+static void test_plans__words_of_each_plan(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    expect_plan(db, "SELECT value FROM kv WHERE key = ?", "VIRTUAL TABLE INDEX 18:one key");
+    expect_plan(db, "SELECT key FROM kv WHERE key = 5", "VIRTUAL TABLE INDEX 2:one key");
+    expect_plan(db, "SELECT key FROM kv WHERE key IS 5", "VIRTUAL TABLE INDEX 2:one key");
+    expect_plan(db, "SELECT * FROM kv WHERE key IN (1, 2, 3)", "INDEX 19:each key of a list");
+    expect_plan(db, "SELECT * FROM kv WHERE key IN (SELECT id FROM wanted)",
+                "INDEX 19:each key of a list");
+    expect_plan(db, "SELECT count(*) FROM kv", "VIRTUAL TABLE INDEX 1:all rows");
+    expect_plan(db, "SELECT * FROM kv WHERE value = 5", "VIRTUAL TABLE INDEX 17:all rows");
+    expect_plan(db, "SELECT * FROM kv WHERE key > 5", "VIRTUAL TABLE INDEX 17:all rows");
+    expect_plan(db, "SELECT * FROM words WHERE word LIKE 'a%'", "INDEX 17:all rows");
+    expect_plan(db, "UPDATE kv SET value = 1 WHERE key = 2", "one key");
+    expect_plan(db, "DELETE FROM kv WHERE key = 2", "one key");
+}
+
+static void test_plans__other_collations_scan(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    run(db, "INSERT INTO words VALUES ('Abc', 1), ('abc', 2), ('abc  ', 3)");
+    expect_plan(db, "SELECT n FROM words WHERE word = 'ABC' COLLATE NOCASE", "all rows");
+    expect(db, "SELECT n FROM words WHERE word = 'ABC' COLLATE NOCASE ORDER BY n", "1\n2");
+    expect_plan(db, "SELECT n FROM words WHERE word IN ('ABC' COLLATE NOCASE, 'x')", "list");
+    expect_plan(db, "SELECT n FROM words WHERE word COLLATE RTRIM IN ('abc', 'x')", "all rows");
+    expect(db, "SELECT n FROM words WHERE word COLLATE RTRIM IN ('abc', 'x') ORDER BY n", "2\n3");
+    expect_plan(db, "SELECT n FROM words WHERE word = 'abc' COLLATE BINARY", "one key");
+}
+
+static void test_plans__joins_look_each_key_up(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    expect_plan(db, "SELECT name FROM wanted JOIN users USING (id)", "SCAN wanted");
+    expect_plan(db, "SELECT name FROM wanted JOIN users USING (id)", "INDEX 18:one key");
+    expect_plan(db, "SELECT n FROM words JOIN wanted ON words.word = wanted.word", "one key");
+    expect(db, "SELECT count(*), sum(length(name)) FROM wanted JOIN users USING (id)", "142|1121");
+    /* IN as the inner loop of a join: the list is taken whole, once for each outer row. */
+    expect_plan(db, "SELECT 1 FROM wanted CROSS JOIN users WHERE users.id IN (1, 2, wanted.id)",
+                "each key of a list");
+    expect(db, "SELECT count(*) FROM wanted CROSS JOIN users WHERE users.id IN (1, 2, wanted.id)",
+           "540");
+}
+
+static void test_plans__lists_give_each_row_once(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    expect(db, "SELECT id FROM users WHERE id IN (3, 1, 3, '1', 2.0, NULL, 'x', 5000) ORDER BY id",
+           "1\n2\n3");
+    expect(db, "SELECT id FROM users WHERE id IN () ORDER BY id", "");
+    expect(db, "SELECT id FROM users WHERE id IN (NULL, NULL)", "");
+    run(db, "INSERT INTO words VALUES (5, 'five'); CREATE TABLE untyped(x);"
+            "INSERT INTO untyped VALUES (5), ('5'), (5.0), (NULL)");
+    expect(db, "SELECT word, n FROM words WHERE word IN (5, '5', 5.0)", "5|five");
+    expect(db, "SELECT word, n FROM words WHERE word IN (SELECT x FROM untyped)", "5|five");
+    expect(db, "SELECT count(*), sum(n) FROM words "
+               "WHERE word IN (SELECT 'name ' || id FROM wanted WHERE id < 1000)",
+           "142|71071");
+    expect(db, "SELECT count(*) FROM users WHERE id IN (SELECT id + 900 FROM users)", "100");
+    expect(db, "SELECT count(*) FROM users WHERE id IN (SELECT id FROM users) AND name > 'name 5'",
+           "554");
+}
+
+static void test_plans__number_of_no_type_does_not_find_its_text(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    run(db, "INSERT INTO words VALUES ('5', 'five'); CREATE TABLE untyped(x);"
+            "INSERT INTO untyped VALUES (5)");
+    /* As in an ordinary table: no affinity is applied between two columns that are not numeric. */
+    expect(db, "SELECT n FROM untyped CROSS JOIN words ON word = x", "");
+    expect(db, "SELECT n FROM words WHERE word IN (SELECT x FROM untyped)", "");
+    expect(db, "SELECT n FROM words WHERE word = 5", "five");
+}
+
+/* Values of overflow pages that are damaged on purpose show whether they are read: files_test. */
+
+static void test_plans__rows_are_estimated(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    plans_make(db);
+    run(db, "CREATE TABLE big(id INTEGER PRIMARY KEY, x);"
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) "
+            "INSERT INTO big SELECT i, i FROM c; ANALYZE big");
+    /* The smaller table is the outer one. */
+    expect_plan(db, "SELECT 1 FROM big JOIN users USING (id)", "all rows");
+    run(db, "DELETE FROM big WHERE id > 3; ANALYZE");
+    expect_plan(db, "SELECT 1 FROM big JOIN users USING (id)", "one key");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        fixture_test(test_plans__words_of_each_plan),
+        fixture_test(test_plans__other_collations_scan),
+        fixture_test(test_plans__joins_look_each_key_up),
+        fixture_test(test_plans__lists_give_each_row_once),
+        fixture_test(test_plans__number_of_no_type_does_not_find_its_text),
+        fixture_test(test_plans__rows_are_estimated),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

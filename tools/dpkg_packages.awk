@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+#
+# dpkg's status file to rows for sqlite3's ".mode ascii": fields end with 0x1F, rows with 0x1E.
+#
+#   name  version  section  architecture  installed size (KiB)  depends  description (first line)
+#
+# Only installed packages. The second architecture of a package is named name:architecture.
+BEGIN {
+    FS = ": "
+    count = split("Version Section Architecture Installed-Size Depends Description", wanted, " ")
+}
+
+function finish(    i, name) {
+    if (value["Package"] != "" && value["Status"] ~ / installed$/) {
+        name = value["Package"]
+        if (name in seen)
+            name = name ":" value["Architecture"]
+        seen[name] = 1
+        printf "%s", name
+        for (i = 1; i <= count; i++)
+            printf "\037%s", value[wanted[i]]
+        printf "\036"
+    }
+    split("", value)
+}
+
+/^$/ { finish(); next }
+/^[A-Za-z]/ { value[$1] = substr($0, length($1) + 3) }
+END { finish() }
