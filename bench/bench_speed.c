@@ -7,7 +7,6 @@
  *                 [-c commits] [-r rounds] [-y full|normal|off] [-b bytes] [-o file.json]
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,25 +37,6 @@
 enum { SPEED_SUBJECTS = 3 };
 static const bench_subject *const speed_subjects[SPEED_SUBJECTS] = {
     &bench_sql_ordinary, &bench_sql_htt, &bench_native_htt};
-
-void bench_fail(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "\nbench: ");
-    (void)vfprintf(stderr, format, arguments);
-    (void)fprintf(stderr, "\n");
-    va_end(arguments);
-    exit(1); /* bench_folder.c removes its files */
-}
-
-void *bench_allocate(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    if (memory == NULL) {
-        bench_fail("out of memory");
-    }
-    return memory;
-}
 
 static uint64_t speed_number(const char *text, uint64_t min, uint64_t max) {
     char *end = NULL;

@@ -5,6 +5,7 @@
 set(htt_test_work ${PROJECT_BINARY_DIR}/tests/work)
 file(MAKE_DIRECTORY ${htt_test_work})
 set(HTT_FUZZ_SECONDS 10 CACHE STRING "How long ctest fuzzes each target in the fuzz preset")
+set(HTT_FUZZ_SECONDS_LONG 1800 CACHE STRING "The same for ./test long")
 
 # A static library of the files in a folder that are not tests; empty folders give an empty library.
 # It does not name the engine it calls: each program links its own behind it.
@@ -72,7 +73,8 @@ function(htt_test_entry name kind labels words seconds command)
         math(EXPR seconds "${seconds} * ${SANITIZER_FACTOR}")
     endif()
     add_test(NAME ${name} COMMAND ${command} WORKING_DIRECTORY ${htt_test_work})
-    set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds}
+    # The slow ones start first.
+    set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds} COST ${seconds}
         ENVIRONMENT_MODIFICATION "PYTHONPATH=unset:;PYTHONHOME=unset:")
     set(environment
         HTT_SOURCE_DIR=${PROJECT_SOURCE_DIR} HTT_BUILD_DIR=${PROJECT_BINARY_DIR}
@@ -111,7 +113,8 @@ function(htt_test_script folder source)
     endif()
 endfunction()
 
-# With libFuzzer: the corpus, then HTT_FUZZ_SECONDS of new inputs. Without: the corpus alone.
+# With libFuzzer: the corpus, then new inputs, for HTT_FUZZ_SECONDS from one seed and, as the test
+# <name>.long, for HTT_FUZZ_SECONDS_LONG from any. Without: the corpus alone.
 function(htt_test_fuzz source)
     get_filename_component(stem ${source} NAME_WE)
     string(REGEX REPLACE "_fuzz$" "" name ${stem})
@@ -121,18 +124,21 @@ function(htt_test_fuzz source)
     target_include_directories(${target} PRIVATE ${htt_test_includes})
     target_link_libraries(${target} PRIVATE
         htt_flags htt_test_support htt_static ${HTT_SQLITE_LIBRARY} Threads::Threads m)
-    if(HTT_FUZZ)
-        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-        set(found ${PROJECT_BINARY_DIR}/fuzz/${name})
-        file(MAKE_DIRECTORY ${found})
-        set(command ${target} -max_total_time=${HTT_FUZZ_SECONDS} -timeout=20 -rss_limit_mb=4096
-            -artifact_prefix=${found}- ${found})
-        if(EXISTS ${corpus})
-            list(APPEND command ${corpus})
-        endif()
-    else()
+    if(NOT HTT_FUZZ)
         target_sources(${target} PRIVATE fuzz/main/replay.c)
-        set(command ${target} ${corpus})
+        htt_test_add(fuzz.${name} fuzz ${source} ${target} ${corpus})
+        return()
     endif()
-    htt_test_add(fuzz.${name} fuzz ${source} ${command})
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    set(found ${PROJECT_BINARY_DIR}/fuzz/${name})
+    file(MAKE_DIRECTORY ${found})
+    set(command ${target} -verbosity=0 -print_final_stats=1 -timeout=20 -rss_limit_mb=4096
+        -artifact_prefix=${found}- ${found})
+    if(EXISTS ${corpus})
+        list(APPEND command ${corpus})
+    endif()
+    htt_test_add(fuzz.${name} fuzz ${source}
+        ${command} -seed=1 -max_total_time=${HTT_FUZZ_SECONDS})
+    htt_test_entry(fuzz.${name}.long fuzz long "" ${TIMEOUT_LONG}
+        "${command};-max_total_time=${HTT_FUZZ_SECONDS_LONG}")
 endfunction()

@@ -182,7 +182,8 @@ struct htt_env;                       /* htt_env.h: every call that touches the 
 typedef enum htt_sync {
     HTT_SYNC_FULL = 0,   /* a commit that returned survives a power cut */
     HTT_SYNC_NORMAL = 1, /* no sync per commit; a power cut leaves an older complete state */
-    HTT_SYNC_OFF = 2     /* no syncs; a power cut may leave a damaged file, which is detected */
+    /* No syncs but at open and close. A file that was open when the system stopped is refused. */
+    HTT_SYNC_OFF = 2
 } htt_sync;
 
 enum {                           /* htt_options.flags */
@@ -272,8 +273,8 @@ HTT_API void htt_abort(htt_txn *txn);
 
 /*
  * For programs that begin read transactions very often. htt_reset lets the state of a read
- * transaction go, as its end would, and keeps the handle; until it is renewed every call on it gives
- * HTT_MISUSE. htt_renew gives it the newest state; without a commit since, that costs no system
+ * transaction go, as its end would, and keeps the handle; until it is renewed every call on it
+ * gives HTT_MISUSE. htt_renew gives it the newest state; without a commit since, that costs no system
  * call. Errors of renew: as htt_begin; the transaction stays reset. It is still ended by htt_abort.
  */
 HTT_API void htt_reset(htt_txn *txn);

@@ -8,7 +8,6 @@
  */
 #include "arguments.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -33,6 +32,8 @@ static const char *const arguments_names[ARGUMENTS_OPTION_COUNT] = {
     [ARGUMENTS_CACHE_BYTES] = "cache_bytes",   [ARGUMENTS_SYNC] = "sync",
     [ARGUMENTS_WRITE_BUDGET] = "write_budget", [ARGUMENTS_BUSY_TIMEOUT] = "busy_timeout",
 };
+const struct htt_env *htt_arguments_env = NULL;
+
 #define ARGUMENTS_KNOWN                                                                            \
     "filename, page_size, mmap, cache_bytes, sync, write_budget, busy_timeout"
 
@@ -162,8 +163,7 @@ static int arguments_set(htt_arguments *arguments, arguments_option option, cons
         return rc;
     case ARGUMENTS_OPTION_COUNT: break;
     }
-    assert(!"no such option");
-    return SQLITE_INTERNAL;
+    return SQLITE_INTERNAL; /* no such option */
 }
 
 /* One option; `seen` has a bit for each that came before. */
@@ -237,4 +237,5 @@ void htt_arguments_apply(const htt_arguments *arguments, htt_options *options) {
         options->busy_timeout_ms = arguments->busy_timeout_ms;
     }
     options->sync = arguments->sync;
+    options->env = htt_arguments_env;
 }

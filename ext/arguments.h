@@ -31,6 +31,9 @@ int htt_arguments_parse(int argc, const char *const *argv, htt_arguments *argume
                         char **message_out);
 void htt_arguments_clear(htt_arguments *arguments);
 
+/* The environment that files are opened in: NULL, the operating system's. Tests set another. */
+extern const struct htt_env *htt_arguments_env;
+
 /* Puts the options into the engine's. */
 void htt_arguments_apply(const htt_arguments *arguments, htt_options *options);
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cursor.h"
 #include "rc.h"
 #include "store_row.h"
 
@@ -60,6 +61,7 @@ static void connection_free(htt_connection *connection) {
     assert(connection->writer == NULL);
     assert(connection->reader == NULL);
     connection_free_reader(connection->idle);
+    htt_scan_free(connection->idle_scan);
     htt_close(connection->store);
     sqlite3_free(connection->transaction.entries);
     sqlite3_free(connection->transaction.declare);

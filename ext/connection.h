@@ -39,6 +39,8 @@ struct htt_registry {
     bool witness_joining;        /* it is just being brought in */
 };
 
+typedef struct htt_scan htt_scan; /* a cursor, cursor.h */
+
 typedef struct htt_reader {
     htt_txn *txn;        /* a read transaction; owned */
     unsigned references; /* cursors that use it */
@@ -57,6 +59,7 @@ struct htt_connection {
     unsigned cursors;            /* live cursors */
     htt_reader *reader;          /* what new cursors share, NULL = none; owned by its cursors */
     htt_reader *idle;            /* a reader that was reset, to be used again; NULL = none; owned */
+    htt_scan *idle_scan;         /* a closed cursor, to be used again; NULL = none; owned */
     htt_txn *writer;             /* the engine's write transaction, NULL = none; owned */
     htt_transaction transaction; /* where SQLite's transaction stands */
     uint64_t rows;               /* estimate for the planner */

@@ -25,7 +25,12 @@
 
 enum { SCAN_BATCH = 64 }; /* keys that are looked up together */
 
-typedef struct htt_scan {
+typedef struct scan_batch {
+    htt_datum values[SCAN_BATCH]; /* borrowed */
+    htt_rc results[SCAN_BATCH];   /* of each key */
+} scan_batch;
+
+struct htt_scan {
     sqlite3_vtab_cursor base;       /* must be first */
     htt_connection *connection;     /* counted in its `cursors` */
     htt_reader *reader;             /* the read transaction it holds, NULL = none */
@@ -37,8 +42,7 @@ typedef struct htt_scan {
     size_t at;                      /* POINT and LIST: the next key */
     size_t batch_start;             /* the first key of the batch */
     size_t batch_end;               /* the key behind the batch; 0 = no batch */
-    htt_datum batch[SCAN_BATCH];    /* values of the batch, borrowed */
-    htt_rc batch_results[SCAN_BATCH]; /* what the lookups gave */
+    scan_batch *batch;              /* LIST: what the lookups gave; owned, NULL = none yet */
     htt_datum key;                  /* of the current row */
     bool key_is_asked;              /* as in the query: 1 may be stored as 1.0 */
     htt_datum value;                /* of the current row, if has_value */
@@ -47,7 +51,7 @@ typedef struct htt_scan {
     bool has_row;                   /* it was opened */
     htt_buffer key_bytes;           /* a copy of the stored key */
     htt_buffer value_bytes;         /* a copy of the value */
-} htt_scan;
+};
 
 static htt_table *scan_table(const htt_scan *scan) {
     return (htt_table *)scan->base.pVtab;
@@ -76,27 +80,49 @@ int htt_scan_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **cursor_out) {
     if (rc != SQLITE_OK) {
         return rc;
     }
-    htt_scan *const scan = sqlite3_malloc64(sizeof *scan);
+    htt_connection *const connection = table->connection;
+    htt_scan *scan = connection->idle_scan;
+    connection->idle_scan = NULL;
     if (scan == NULL) {
-        return SQLITE_NOMEM;
+        scan = sqlite3_malloc64(sizeof *scan);
+        if (scan == NULL) {
+            return SQLITE_NOMEM;
+        }
+        memset(scan, 0, sizeof *scan);
     }
-    memset(scan, 0, sizeof *scan);
-    scan->connection = table->connection;
+    assert(scan->reader == NULL);
+    assert(scan->walk == NULL);
+    scan->connection = connection;
     scan->connection->cursors++;
     scan->eof = true;
     *cursor_out = &scan->base;
     return SQLITE_OK;
 }
 
+void htt_scan_free(htt_scan *scan) {
+    if (scan != NULL) {
+        sqlite3_free(scan->batch);
+        htt_key_list_clear(&scan->list);
+        htt_buffer_clear(&scan->key_bytes);
+        htt_buffer_clear(&scan->value_bytes);
+        sqlite3_free(scan);
+    }
+}
+
 int htt_scan_close(sqlite3_vtab_cursor *cursor) {
     htt_scan *const scan = (htt_scan *)cursor;
     htt_connection *const connection = scan->connection;
     htt_cursor_close(scan->walk);
+    scan->walk = NULL;
     htt_connection_release(connection, &scan->reader);
-    htt_key_list_clear(&scan->list);
-    htt_buffer_clear(&scan->key_bytes);
-    htt_buffer_clear(&scan->value_bytes);
-    sqlite3_free(scan);
+    if (connection->idle_scan == NULL) { /* its buffers serve the next query */
+        htt_key_list_trim(&scan->list);
+        htt_buffer_trim(&scan->key_bytes);
+        htt_buffer_trim(&scan->value_bytes);
+        connection->idle_scan = scan;
+    } else {
+        htt_scan_free(scan);
+    }
     assert(connection->cursors > 0);
     connection->cursors--;
     htt_connection_settle(connection);
@@ -200,9 +226,15 @@ static int scan_step_walk(htt_scan *scan) {
 /* Looks the next keys of a list up, all at once. */
 static int scan_fill_batch(htt_scan *scan, htt_txn *txn) {
     size_t count = scan->list.count - scan->at;
+    if (scan->batch == NULL) {
+        scan->batch = sqlite3_malloc64(sizeof *scan->batch);
+        if (scan->batch == NULL) {
+            return SQLITE_NOMEM;
+        }
+    }
     count = count < SCAN_BATCH ? count : SCAN_BATCH;
-    const htt_rc rc = htt_get_many(txn, scan->list.keys + scan->at, count, scan->batch,
-                                   scan->batch_results);
+    const htt_rc rc = htt_get_many(txn, scan->list.keys + scan->at, count,
+                                   scan->batch->values, scan->batch->results);
     if (rc != HTT_OK) {
         return scan_fail(scan, rc, htt_txn_errmsg(txn));
     }
@@ -222,9 +254,9 @@ static int scan_look_up(htt_scan *scan, htt_txn *txn, htt_rc *found_out) {
             return rc;
         }
         const size_t index = scan->at - scan->batch_start;
-        *found_out = scan->batch_results[index];
-        if (*found_out == HTT_OK && scan_may_borrow(scan, scan->batch[index].size)) {
-            scan->value = scan->batch[index];
+        *found_out = scan->batch->results[index];
+        if (*found_out == HTT_OK && scan_may_borrow(scan, scan->batch->values[index].size)) {
+            scan->value = scan->batch->values[index];
             scan->has_value = true;
         }
         return SQLITE_OK;

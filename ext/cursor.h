@@ -6,6 +6,10 @@
 #define HTT_EXT_CURSOR_H
 
 #include "api.h"
+#include "connection.h"
+
+/* What connection.c frees at its end: a cursor that is closed already. NULL is allowed. */
+void htt_scan_free(htt_scan *scan);
 
 int htt_scan_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **cursor_out);
 int htt_scan_close(sqlite3_vtab_cursor *cursor);

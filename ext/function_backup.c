@@ -17,7 +17,8 @@
 static void backup_fail(sqlite3_context *context, htt_rc rc, const char *text) {
     char *message = NULL;
     const int code = htt_rc_report(&message, rc, HTT_SIDE_READ, text);
-    htt_function_scalar_fail(context, code, message);
+    /* HTT_EXISTS is the file here, no key. */
+    htt_function_scalar_fail(context, rc == HTT_EXISTS ? SQLITE_ERROR : code, message);
 }
 
 /* Copies the newest committed state, whatever this connection has changed since. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEY_LIST_KEPT = 4096 }; /* keys; room for more is given back */
+
 static int key_list_add(htt_key_list *list, sqlite3_value *value) {
     htt_cell cell;
     int rc = htt_affinity_key(value, list->affinity, &cell);
@@ -105,6 +107,13 @@ void htt_key_list_clear(htt_key_list *list) {
     sqlite3_free(list->keys);
     htt_buffer_clear(&list->bytes);
     *list = (htt_key_list){0};
+}
+
+void htt_key_list_trim(htt_key_list *list) {
+    if (list->capacity > KEY_LIST_KEPT) {
+        htt_key_list_clear(list);
+    }
+    htt_buffer_trim(&list->bytes);
 }
 
 bool htt_key_list_is_loose(const htt_key_list *list, htt_datum key) {

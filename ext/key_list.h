@@ -24,6 +24,8 @@ typedef struct htt_key_list {
 int htt_key_list_read_one(htt_key_list *list, sqlite3_value *value, htt_affinity affinity);
 int htt_key_list_read_all(htt_key_list *list, sqlite3_value *values, htt_affinity affinity);
 void htt_key_list_clear(htt_key_list *list);
+/* Gives large memory back; the list is filled anew before it is used. */
+void htt_key_list_trim(htt_key_list *list);
 
 /* True: the key may be stored in another form than it is asked for, as 1.0 for 1. */
 bool htt_key_list_is_loose(const htt_key_list *list, htt_datum key);

@@ -146,7 +146,10 @@ static int vtab_connect(sqlite3 *db, void *registry, int argc, const char *const
 
 static int vtab_disconnect(sqlite3_vtab *vtab) {
     htt_table *const table = (htt_table *)vtab;
-    assert(table->connection->transaction.leader != table);
+    if (table->connection->transaction.leader == table) {
+        /* SQLite ran out of memory behind xCreate: this table never took part. */
+        htt_transaction_rollback(table->connection);
+    }
     vtab_free(table);
     return SQLITE_OK;
 }

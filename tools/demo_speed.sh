@@ -5,9 +5,9 @@
 # WITHOUT ROWID table of the same rows. Run in the demo's folder; SQLITE_LIBRARY is libhtt.
 #
 # Both are asked by the same statement, a join of a list of keys in random order with the table by
-# its key: one lookup per row of the list. What reading the list alone costs is shown, and is in both
-# figures. Everything is in memory for both (the ordinary table has a page cache larger than itself),
-# each is measured ROUNDS times in turn in processor time, and the fastest counts.
+# its key: one lookup per row of the list. What reading the list alone costs is shown, and is in
+# both figures. Everything is in memory for both (the ordinary table has a page cache larger than
+# itself), each is measured ROUNDS times in turn in processor time, and the fastest counts.
 set -euo pipefail
 ROUNDS=5
 LOOKUPS=1000000

@@ -68,13 +68,16 @@ def read_metas(file):
 
 def cut_short(data):
     """Of a file without a valid meta page: is it a creation that was cut short?"""
-    page_size = 2**LOG2_MIN
-    while 2 * page_size < len(data):
-        page_size *= 2
-    second = data[page_size:]
-    begun = second[:8] in (bytes(8), MAGIC)
-    return not data or (begun and page_size <= 2**LOG2_MAX and not any(
-        data[:page_size] + second[208:1760] + second[3808:]))
+    if not data:
+        return True
+    log2 = LOG2_MIN
+    while 2 * 2**log2 < len(data):
+        log2 += 1
+    second = data[2**log2:]
+    if not second or log2 > LOG2_MAX or any(data[:2**log2]):
+        return False
+    begun = second[:8] == MAGIC and (len(second) < 2**LOG2_MIN or second[21] == log2)
+    return (begun or not any(second[:8])) and not any(second[208:1760] + second[3808:])
 
 
 def choose_meta(file, boot):

@@ -111,8 +111,14 @@ static bool root_page_allowed(const htt_root *root, uint32_t page) {
 static bool root_check(const htt_root *root, htt_fault *fault) {
     if (root->self.epoch == 0)
         return htt_fault_at(fault, ROOT_SELF, "epoch of a root is zero");
+    if (root->self.epoch > HTT_META_COUNT_MAX)
+        return htt_fault_at(fault, ROOT_SELF, "epoch of a root is too large");
     if (root->parent.epoch >= root->self.epoch)
         return htt_fault_at(fault, ROOT_PARENT, "parent of a root is not older");
+    if (root->keys > HTT_META_COUNT_MAX)
+        return htt_fault_at(fault, ROOT_KEYS, "number of rows is too large");
+    if (root->bytes > HTT_META_COUNT_MAX)
+        return htt_fault_at(fault, ROOT_BYTES, "payload of all rows is too large");
     if (root->page_count < META_PAGES)
         return htt_fault_at(fault, ROOT_PAGE_COUNT, "page count of a root below two");
     if (!root_page_allowed(root, root->page))
@@ -240,6 +246,8 @@ static bool meta_decode_fields(const uint8_t *page, uint32_t page_size, htt_meta
     if (page[META_TYPE] != META_PAGE_TYPE)
         return htt_fault_at(fault, META_TYPE, "not a meta page");
     meta->counter = le64_get(page + META_COUNTER);
+    if (meta->counter > HTT_META_COUNT_MAX)
+        return htt_fault_at(fault, META_COUNTER, "counter of a meta page is too large");
     memcpy(meta->boot_id, page + META_BOOT_ID, sizeof meta->boot_id);
     if (!htt_root_decode(page + META_ROOT, &meta->root, fault))
         return htt_fault_at(fault, META_ROOT + fault->offset, fault->reason);

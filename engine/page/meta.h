@@ -60,6 +60,12 @@ enum {
     HTT_META_BYTES = 3808 /* used bytes; static_assert <= HTT_PAGE_SIZE_MIN */
 };
 
+/*
+ * Largest epoch, counter, number of rows and payload that a meta page may have: nothing that counts
+ * up by ones gets there, and nothing that a damaged one says wraps around.
+ */
+#define HTT_META_COUNT_MAX (UINT64_MAX / 4)
+
 typedef struct htt_lineage {
     uint64_t epoch; /* of a root */
     uint64_t nonce; /* of the transaction that made it */

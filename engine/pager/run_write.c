@@ -17,7 +17,10 @@
 
 /* Where pages come from when no free run is long enough: pieces, if a good part of the store is
  * free (1 page in 8), else the file's end. */
-enum { RUN_PIECES_DIVISOR = 8 };
+enum {
+    RUN_PIECES_DIVISOR = 8, /* see above */
+    RUN_LOOK_LOW_MAX = 1024 /* free runs that a vacuum looks at for a payload */
+};
 
 /* A payload in two parts; a slice of it is one as well. */
 typedef struct run_payload {
@@ -147,16 +150,8 @@ static void run_keep_longest(htt_overflow *overflow, htt_run_ref run) {
     overflow->runs[at] = run;
 }
 
-/* As few of the longest free runs as hold `length` bytes; false when eight do not. */
-static bool run_find_pieces(htt_writer *writer, uint64_t length, htt_overflow *overflow) {
-    htt_run_ref run;
-    uint64_t from = 0;
-
-    overflow->count = 0;
-    while (htt_pool_next_run(&writer->pool, from, &run)) {
-        run_keep_longest(overflow, run);
-        from = (uint64_t)run.first + run.pages;
-    }
+/* Cuts the runs that were kept to what `length` bytes need; false when they do not hold them. */
+static bool run_cut_pieces(const htt_writer *writer, uint64_t length, htt_overflow *overflow) {
     for (uint32_t i = 0; i < overflow->count; i++) {
         uint64_t capacity = htt_run_capacity(writer->page_size, overflow->runs[i].pages);
         if (capacity >= length) {
@@ -169,12 +164,58 @@ static bool run_find_pieces(htt_writer *writer, uint64_t length, htt_overflow *o
     return false;
 }
 
+/* As few of the longest free runs as hold `length` bytes; false when eight do not. */
+static bool run_find_pieces(htt_writer *writer, uint64_t length, htt_overflow *overflow) {
+    htt_run_ref run;
+    uint64_t from = 0;
+
+    overflow->count = 0;
+    while (htt_pool_next_run(&writer->pool, from, &run)) {
+        run_keep_longest(overflow, run);
+        from = (uint64_t)run.first + run.pages;
+    }
+    return run_cut_pieces(writer, length, overflow);
+}
+
+/*
+ * For a vacuum: the lowest place, and not the one that fits best. That is the first run that is
+ * long enough, or pieces below it. Of many short runs only the lowest are looked at.
+ */
+static bool run_find_low(htt_writer *writer, uint64_t length, uint32_t pages,
+                         htt_overflow *overflow) {
+    htt_run_ref run, fit = {0, 0};
+    uint64_t from = 0;
+
+    overflow->count = 0;
+    for (uint32_t i = 0; i < RUN_LOOK_LOW_MAX && htt_pool_next_run(&writer->pool, from, &run);
+         i++) {
+        if (run.pages >= pages) {
+            fit = run;
+            break;
+        }
+        run_keep_longest(overflow, run);
+        from = (uint64_t)run.first + run.pages;
+    }
+    if (run_cut_pieces(writer, length, overflow))
+        return true;
+    if (fit.pages == 0)
+        return false;
+    overflow->runs[0] = (htt_run_ref){fit.first, pages};
+    overflow->count = 1;
+    return true;
+}
+
 /* Free runs for a payload. False: the file's end is the place. */
 static htt_rc run_find(htt_writer *writer, uint64_t length, uint32_t pages, htt_overflow *overflow,
                        bool *found_out, htt_error *error) {
     uint64_t before;
     htt_rc rc;
 
+    if (writer->options.low_first) { /* all of the free list was read at the begin */
+        *found_out = run_find_low(writer, length, pages, overflow);
+        if (*found_out)
+            return HTT_OK;
+    }
     do {
         *found_out = htt_pool_find_run(&writer->pool, pages, &overflow->runs[0]);
         if (*found_out) {

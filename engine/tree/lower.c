@@ -46,12 +46,14 @@ static htt_rc lower_node(lower_state *lower, const htt_tree_place *place) {
     return rc;
 }
 
-static bool lower_is_high(const lower_state *lower, const htt_overflow *runs) {
+/* Where the highest of some runs ends; 0 = there are none. */
+static uint32_t lower_end(const htt_overflow *runs) {
+    uint32_t end = 0;
     for (uint32_t i = 0; i < runs->count; i++) {
-        if (runs->runs[i].first + runs->runs[i].pages > lower->limit)
-            return true;
+        if (runs->runs[i].first + runs->runs[i].pages > end)
+            end = runs->runs[i].first + runs->runs[i].pages;
     }
-    return false;
+    return end;
 }
 
 /* Writes what a record's runs hold once more; the writer takes the lowest place that fits. The pins
@@ -118,12 +120,13 @@ static htt_rc lower_record(lower_state *lower, htt_path *path, uint32_t index) {
     if (!htt_data_record(path->leaf_bytes, tree->view->page_size, index, &record, &fault))
         return htt_tree_fault(tree->view, path->leaf.page, &fault);
     htt_rc rc = htt_tree_runs_of(tree, &record, &old, stamps);
-    if (rc != HTT_OK || !lower_is_high(lower, &old))
+    if (rc != HTT_OK || lower_end(&old) <= lower->limit)
         return rc;
     rc = lower_copy_runs(lower, &record, &copy);
     if (rc != HTT_OK)
         return rc;
-    if (!lower_is_high(lower, &copy))
+    /* Below the limit there may be no place that is long enough: any lower one will do. */
+    if (lower_end(&copy) < lower_end(&old))
         rc = lower_refer(lower, path, index, &record, &copy, &done);
     if (done && rc == HTT_OK) {
         htt_tree_free_runs(tree, &old, stamps);

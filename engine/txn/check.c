@@ -22,7 +22,8 @@ static htt_rc check_metas(htt_txn *txn, htt_check_report report, void *arg, uint
     if (metas == NULL)
         return htt_error_set(&txn->error, HTT_NOMEM, "out of memory");
     const htt_rc rc = htt_metas_read(&source, (uint8_t *)(metas + 1), metas, &txn->error);
-    const bool still = area == NULL || (before % 2 == 0 && before == atomic_load(&area->generation));
+    const bool still =
+        area == NULL || (before % 2 == 0 && before == atomic_load(&area->generation));
     for (uint32_t slot = 0; rc != HTT_IO && still && slot < 2; slot++) {
         if (metas->state[slot] == HTT_META_VALID)
             continue;

@@ -24,6 +24,7 @@ static void cursor_link(htt_cursor *cursor, htt_cursor **list) {
 }
 
 static void cursor_unlink(htt_cursor *cursor) {
+    assert(*cursor->link == cursor);
     *cursor->link = cursor->next;
     if (cursor->next != NULL)
         cursor->next->link = cursor->link;
@@ -54,6 +55,8 @@ static void cursor_thaw(htt_cursor *cursor, bool committed) {
     const htt_txn *const txn = cursor->txn;
     const htt_root *const root = committed ? &txn->root : &txn->base;
 
+    assert(cursor->freeze != 0);
+    assert(cursor->pin->epoch <= txn->base.self.epoch);
     cursor->freeze = 0;
     cursor->view.writer = NULL;
     cursor->view.snapshot.epoch = root->self.epoch;

@@ -51,7 +51,8 @@ typedef struct keeper_meta {
 
     /* Writer byte held: */
     htt_meta current;           /* newest meta page */
-    bool valid[2];              /* slot holds a valid page: its tail is zeros */
+    bool valid[2];              /* slot holds a valid page */
+    bool short_tail[2];         /* and zeros behind its first 4096 bytes */
     bool counts[2];             /* see htt_metas */
     bool weak[2];               /* of a valid one */
     uint64_t epoch[2];          /* of the root of a valid one */
@@ -166,6 +167,8 @@ static htt_rc keeper_sync(keeper_meta *keeper, htt_error *error) {
 static void keeper_set_synced(keeper_meta *keeper, uint32_t slot) {
     htt_lock_area *const area = keeper->options.lock->area;
 
+    assert(slot < 2);
+    assert(keeper->epoch[slot] > 0);
     atomic_store(&area->synced_slot, slot);
     atomic_store(&area->synced_epoch, keeper->epoch[slot]);
 }
@@ -183,9 +186,12 @@ static void keeper_end_change(keeper_meta *keeper) {
     const uint64_t generation = (atomic_load(&area->generation) | 1) + 1;
     const uint32_t slot = keeper->current.number;
 
+    assert(slot < 2);
+    assert(generation % 2 == 0);
     (void)pthread_mutex_lock(&keeper->mutex);
     keeper->metas.meta[slot] = keeper->current;
     keeper->metas.state[slot] = HTT_META_VALID;
+    keeper->metas.short_tail[slot] = keeper->short_tail[slot];
     keeper->metas.counts[slot] = true;
     keeper->metas.newest = slot;
     keeper->generation = generation;
@@ -200,14 +206,17 @@ static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t s
     htt_meta next = *meta;
 
     assert(slot < 2);
+    if (keeper->counter >= HTT_META_COUNT_MAX)
+        return htt_error_set(error, HTT_FULL, "the meta pages of '%s' are used up",
+                             keeper->options.path);
     next.number = slot;
     next.counter = keeper->counter + 1;
     memset(next.boot_id, 0, sizeof next.boot_id);
     if (weak)
         memcpy(next.boot_id, keeper->source.boot_id, sizeof next.boot_id);
     assert(weak == htt_metas_weak(&next)); /* KEEPER-2 */
-    const htt_rc rc = htt_metas_write(&keeper->source, &next, !keeper->valid[slot], keeper->page,
-                                      error);
+    const htt_rc rc = htt_metas_write(&keeper->source, &next, !keeper->short_tail[slot],
+                                      keeper->page, error);
     if (rc != HTT_OK) {
         atomic_store(&keeper->poisoned, true);
         atomic_store(&keeper->options.lock->area->lost, HTT_LOST_PAGE);
@@ -216,22 +225,28 @@ static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t s
     keeper->current = next;
     keeper->counter = next.counter;
     keeper->valid[slot] = true;
+    keeper->short_tail[slot] = true;
     keeper->counts[slot] = true;
     keeper->weak[slot] = weak;
     keeper->epoch[slot] = next.root.self.epoch;
     return HTT_OK;
 }
 
+/* KEEPER-1. base has seen to it that the synced slot is known; the mask is for memory that
+ * other programs write. */
+static uint32_t keeper_other_slot(const keeper_meta *keeper) {
+    return 1 - (atomic_load(&keeper->options.lock->area->synced_slot) & 1);
+}
+
 /* A steady page behind everything that is synced already. */
 static htt_rc keeper_write_steady(keeper_meta *keeper, const htt_meta *meta, htt_error *error) {
-    const uint32_t synced = atomic_load(&keeper->options.lock->area->synced_slot);
+    const uint32_t slot = keeper_other_slot(keeper);
 
-    assert(synced < 2); /* KEEPER-1 */
-    htt_rc rc = keeper_write(keeper, meta, 1 - synced, false, error);
+    htt_rc rc = keeper_write(keeper, meta, slot, false, error);
     if (rc == HTT_OK)
         rc = keeper_sync(keeper, error);
     if (rc == HTT_OK)
-        keeper_set_synced(keeper, 1 - synced);
+        keeper_set_synced(keeper, slot);
     return rc;
 }
 
@@ -277,11 +292,14 @@ static htt_rc keeper_settle(htt_keeper *base, bool both, htt_error *error) {
 static void keeper_take_current(keeper_meta *keeper) {
     const htt_metas *const metas = &keeper->metas;
 
+    assert(metas->newest < 2);
+    assert(metas->counts[metas->newest]);
     keeper->current = metas->meta[metas->newest];
     keeper->counter = keeper->current.counter;
     for (uint32_t slot = 0; slot < 2; slot++) {
         const htt_meta *const meta = &metas->meta[slot];
         keeper->valid[slot] = metas->state[slot] == HTT_META_VALID;
+        keeper->short_tail[slot] = keeper->valid[slot] && metas->short_tail[slot];
         keeper->counts[slot] = metas->counts[slot];
         keeper->weak[slot] = keeper->valid[slot] && htt_metas_weak(meta);
         keeper->epoch[slot] = keeper->valid[slot] ? meta->root.self.epoch : 0;
@@ -353,7 +371,7 @@ static void keeper_advance(const htt_meta *current, const htt_root *root, htt_me
 static htt_rc keeper_publish_page(keeper_meta *keeper, const htt_meta *meta, uint64_t bytes,
                                   htt_error *error) {
     htt_lock_area *const area = keeper->options.lock->area;
-    const uint32_t slot = 1 - atomic_load(&area->synced_slot);
+    const uint32_t slot = keeper_other_slot(keeper);
 
     if (keeper_syncs_commits(keeper))
         return keeper_write_steady(keeper, meta, error);

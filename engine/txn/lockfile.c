@@ -354,10 +354,10 @@ uint64_t htt_lockfile_reuse_limit(htt_lockfile *lock) {
     htt_lock_area *const area = lock->area;
     const uint64_t limit = lockfile_lowest_below(lock, atomic_load(&area->synced_epoch));
 
-    if (atomic_load(&area->horizon) < limit)
-        atomic_store(&area->horizon, limit);
-    /* A reader stores its pin, then looks at R; we store R, then look at pins again. One of the
-     * two sees the other. */
-    atomic_thread_fence(memory_order_seq_cst);
+    const uint64_t horizon = atomic_load(&area->horizon);
+
+    /* A reader stores its pin, then looks at R; we store R, then look at pins again. All four are
+     * sequentially consistent, so one of the two sees the other. */
+    atomic_store(&area->horizon, horizon > limit ? horizon : limit);
     return lockfile_lowest_below(lock, limit);
 }

@@ -68,7 +68,7 @@ enum { /* states of a slot */
 
 enum { /* values of `lost` */
     HTT_LOST_NONE = 0,
-    HTT_LOST_HERE = 1,   /* a sync failed: present users have read states that may never get there */
+    HTT_LOST_HERE = 1,   /* a sync failed: present users have seen states that may not survive */
     HTT_LOST_BEFORE = 2, /* they are gone: weak meta pages do not count until one is written anew */
     HTT_LOST_PAGE = 3    /* a meta page write failed: what is newest is not sure among users */
 };
@@ -156,8 +156,8 @@ static inline bool htt_lockfile_pin(htt_lockfile *lock, uint32_t slot, uint64_t 
 
     assert(lock->own[slot / 64] >> (slot % 64) & 1);
     atomic_store_explicit(&place->epoch, epoch, memory_order_relaxed);
-    atomic_store_explicit(&place->state, HTT_SLOT_ACTIVE, memory_order_release);
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with htt_lockfile_reuse_limit */
+    /* Sequentially consistent, both: pairs with htt_lockfile_reuse_limit. */
+    atomic_store(&place->state, HTT_SLOT_ACTIVE);
     if (atomic_load(&lock->area->horizon) <= epoch)
         return true;
     atomic_store_explicit(&place->state, HTT_SLOT_FREE, memory_order_release);

@@ -33,12 +33,21 @@ static htt_rc metas_read_bytes(const htt_metas_source *source, uint8_t *bytes, s
 
 /* ---------------------------------------------------------------- judging */
 
+static bool metas_all_zero(const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 static void metas_decode(const htt_metas_source *source, uint32_t slot, const uint8_t *bytes,
                          size_t size, htt_metas *metas) {
     htt_meta *const meta = &metas->meta[slot];
     htt_fault *const fault = &metas->fault[slot];
 
     metas->counts[slot] = false;
+    metas->short_tail[slot] = false;
     if (size < source->page_size) {
         (void)htt_fault_at(fault, (uint32_t)size, "meta page cut off");
         metas->state[slot] = HTT_META_DAMAGED;
@@ -57,6 +66,8 @@ static void metas_decode(const htt_metas_source *source, uint32_t slot, const ui
     metas->counts[slot] = !htt_metas_weak(meta) ||
                           (!source->ignore_weak &&
                            memcmp(meta->boot_id, source->boot_id, sizeof meta->boot_id) == 0);
+    metas->short_tail[slot] =
+        metas_all_zero(bytes + HTT_PAGE_SIZE_MIN, source->page_size - HTT_PAGE_SIZE_MIN);
 }
 
 /* No slot counts: why. */
@@ -83,6 +94,7 @@ htt_rc htt_metas_read(const htt_metas_source *source, uint8_t *buffer, htt_metas
                       htt_error *error) {
     const size_t size = source->page_size;
 
+    assert(size >= HTT_PAGE_SIZE_MIN && size <= HTT_PAGE_SIZE_MAX);
     metas_out->newest = HTT_METAS_NONE;
     for (uint32_t slot = 0; slot < 2; slot++) {
         size_t got = 0;
@@ -106,14 +118,6 @@ htt_rc htt_metas_read(const htt_metas_source *source, uint8_t *buffer, htt_metas
 }
 
 /* ---------------------------------------------------------------- probing */
-
-static bool metas_all_zero(const uint8_t *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != 0)
-            return false;
-    }
-    return true;
-}
 
 static bool metas_zero_between(const uint8_t *page, size_t size, size_t from, size_t to) {
     const size_t end = to < size ? to : size;
@@ -222,6 +226,8 @@ htt_rc htt_metas_write(const htt_metas_source *source, const htt_meta *meta, boo
     const size_t size = whole ? source->page_size : HTT_PAGE_SIZE_MIN;
 
     assert(meta->root.page_size == source->page_size);
+    assert(meta->number < 2);
+    assert(meta->counter > 0);
     htt_meta_encode(meta, buffer);
     const int code = source->env->write(source->env->context, source->file, buffer, size,
                                         (uint64_t)meta->number * source->page_size);

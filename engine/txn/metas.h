@@ -29,6 +29,7 @@ typedef struct htt_metas {
     htt_meta meta[2];        /* decoded where state is VALID */
     htt_meta_state state[2]; /* what the bytes are */
     bool counts[2];          /* valid, and steady or weak of this system's run */
+    bool short_tail[2];      /* valid, and zeros behind its first 4096 bytes */
     htt_fault fault[2];      /* where state is not VALID */
     uint32_t newest;         /* slot that holds; HTT_METAS_NONE with an error only */
 } htt_metas;
@@ -58,8 +59,8 @@ htt_rc htt_metas_probe(const htt_metas_source *source, htt_metas_found *found_ou
 
 /*
  * Writes a meta page. Only its first 4096 bytes when `whole` is false, for a slot that holds a
- * valid one: the rest is zeros already, and so little is never half written when a process dies.
- * `buffer`: page_size bytes.
+ * valid one with a short tail: the rest is zeros already, and so little is never half written
+ * when a process dies. `buffer`: page_size bytes.
  */
 htt_rc htt_metas_write(const htt_metas_source *source, const htt_meta *meta, bool whole,
                        uint8_t *buffer, htt_error *error);

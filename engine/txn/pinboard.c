@@ -59,6 +59,8 @@ htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
                          htt_error *error) {
     htt_pin *pin = pinboard_find(board, epoch);
 
+    assert(epoch > 0);
+    assert(epoch != HTT_NO_PIN);
     if (pin == NULL) {
         const htt_rc rc = pinboard_get_spare(board, &pin, error);
         if (rc == HTT_FULL)
@@ -76,6 +78,7 @@ htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
         pin->next = board->live;
         board->live = pin;
     }
+    assert(pin->epoch <= epoch);
     pin->users++;
     *pin_out = pin;
     return HTT_OK;
@@ -87,8 +90,10 @@ void htt_pinboard_give(htt_pinboard *board, htt_pin *pin) {
     assert(pin->users > 0);
     if (--pin->users > 0)
         return;
-    while (*link != pin)
+    while (*link != pin) {
+        assert(*link != NULL);
         link = &(*link)->next;
+    }
     *link = pin->next;
     if (pin->pages != NULL) {
         htt_pages_close(pin->pages);

@@ -78,6 +78,7 @@ htt_rc htt_rollback_to(htt_txn *txn, uint32_t id) {
     const txn_savepoint *const savepoint = &txn->savepoints[index];
     htt_txn_forget(txn);
     txn->prepared = false;
+    assert(savepoint->depth == index); /* both stacks go together */
     htt_writer_rollback_to(txn->writer, savepoint->depth);
     txn->tree.root = savepoint->root;
     txn->savepoint_count = index + 1;
@@ -90,6 +91,7 @@ htt_rc htt_release(htt_txn *txn, uint32_t id) {
 
     if (rc != HTT_OK)
         return rc;
+    assert(txn->savepoints[index].depth == index);
     htt_writer_release(txn->writer, txn->savepoints[index].depth);
     txn->savepoint_count = index;
     return HTT_OK;

@@ -122,7 +122,6 @@ static htt_rc store_adopt(htt_store *store, const htt_opening *opening, htt_erro
     store->lock = opening->lock;
     store->keeper = opening->keeper;
     store->readonly = opening->readonly;
-    store->existed = !opening->created;
     store->page_size = meta->root.page_size;
     store->seed = meta->root.seed;
     memcpy(store->uuid, meta->root.uuid, sizeof store->uuid);

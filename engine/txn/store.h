@@ -42,7 +42,6 @@ struct htt_store {
     uint32_t page_size;         /* bytes */
     uint8_t uuid[16];           /* of the file */
     bool readonly;              /* this handle cannot write */
-    bool existed;               /* the file was there before this open */
     htt_hash_function hash;     /* htt_hash_key, or a test's */
     htt_tree_tuning tuning;     /* of writers */
 
@@ -160,7 +159,7 @@ htt_rc htt_txn_enter_write(htt_txn *txn);
 htt_rc htt_txn_leave(htt_txn *txn, htt_rc rc);
 /* Lets go what the last call gave out. */
 void htt_txn_forget(htt_txn *txn);
-/* Whether a write transaction differs from what it started from. */
+/* Whether a write transaction differs from what it started from, or a cursor of it does. */
 bool htt_txn_changed(const htt_txn *txn);
 /* Writes all pages to the file; txn->root is the whole root then. */
 htt_rc htt_txn_flush(htt_txn *txn);

@@ -144,6 +144,7 @@ htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error) {
 void htt_txn_give_writer(htt_store *store) {
     htt_lockfile_give_writer(store->lock);
     (void)pthread_mutex_lock(&store->mutex);
+    assert(store->writing);
     store->writing = false;
     (void)pthread_mutex_unlock(&store->mutex);
 }
@@ -286,9 +287,12 @@ static htt_rc txn_begin_write(htt_txn *txn, bool low_first, htt_error *error) {
     htt_store *const store = txn->store;
     htt_root *const base = &txn->base;
 
+    assert(store->lock != NULL && !store->readonly);
     htt_rc rc = store->keeper->methods->base(store->keeper, base, error);
     if (rc != HTT_OK)
         return rc;
+    if (base->self.epoch >= HTT_META_COUNT_MAX)
+        return htt_error_set(error, HTT_FULL, "the epochs of '%s' are used up", store->path);
     const htt_snapshot snapshot = {base->self.epoch, base->self.epoch, base->page_count};
     rc = htt_pages_refresh(store->pages, &snapshot, error);
     if (rc != HTT_OK)
@@ -398,13 +402,28 @@ htt_rc htt_renew(htt_txn *txn) {
 
 bool htt_txn_changed(const htt_txn *txn) {
     /* Every change copies the pages up to the root, and no page of the base is used again. */
-    return txn->tree.root.page != txn->base.page;
+    if (txn->tree.root.page != txn->base.page)
+        return true;
+    /* What a cursor walks over may have been rolled back since; only a commit keeps it. */
+    for (const htt_cursor *cursor = txn->cursors; cursor != NULL; cursor = cursor->next) {
+        if (cursor->root.page != txn->base.page)
+            return true;
+    }
+    return false;
 }
 
 htt_rc htt_txn_flush(htt_txn *txn) {
+    assert(txn->write);
+    assert(txn->root.self.epoch == txn->base.self.epoch + 1);
     txn->root.page = txn->tree.root.page;
     txn->root.keys = txn->tree.root.keys;
     txn->root.bytes = txn->tree.root.bytes;
+    /* Counts of a damaged root record that do not fit the rows: nobody could read the next one. */
+    if ((txn->root.page == 0) != (txn->root.keys == 0) ||
+        (txn->root.page == 0 && txn->root.bytes != 0) || txn->root.keys > HTT_META_COUNT_MAX ||
+        txn->root.bytes > HTT_META_COUNT_MAX)
+        return htt_error_set(&txn->error, HTT_CORRUPT,
+                             "the root record's number of rows or payload is wrong");
     return htt_writer_flush(txn->writer, &txn->root, txn->cursors != NULL, &txn->error);
 }
 
@@ -453,10 +472,13 @@ static void txn_free(htt_txn *txn) {
 static void txn_end(htt_txn *txn, bool committed, bool forked) {
     htt_store *const store = txn->store;
     const bool write = txn->write;
+
+    assert(write == (txn->writer != NULL));
     htt_pin *const pin = txn->pin;
 
     if (!forked) /* the mutex may be held for ever there, and nobody else is */
         (void)pthread_mutex_lock(&store->mutex);
+    assert(*txn->link == txn);
     htt_cursor_detach_all(txn, committed);
     *txn->link = txn->next;
     if (txn->next != NULL)
@@ -477,6 +499,9 @@ static void txn_end(htt_txn *txn, bool committed, bool forked) {
 
 static htt_rc txn_publish(htt_txn *txn) {
     htt_store *const store = txn->store;
+
+    assert(txn->prepared);
+    assert(txn->broken == HTT_OK);
     const htt_writer_stat stat = htt_writer_stats(txn->writer);
     const uint64_t bytes = (stat.reused + stat.extended) * store->page_size;
 

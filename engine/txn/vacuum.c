@@ -136,7 +136,7 @@ static htt_rc vacuum_cut(htt_store *store, htt_error *error) {
 static htt_rc vacuum_run(htt_store *store, htt_error *error) {
     uint32_t shorter = 1;
     uint64_t moved = 1;
-    htt_rc rc = HTT_OK;
+    htt_rc rc = vacuum_settle(store, false, error); /* or the first round has no page to move to */
 
     for (int i = 0; rc == HTT_OK && moved > 0 && i < VACUUM_ROUNDS_MAX; i++)
         rc = vacuum_round(store, &moved, error);

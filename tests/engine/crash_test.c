@@ -34,7 +34,7 @@
 #define CRASH_LIMIT_SHORT 12u  /* of them at one position, at most */
 #define CRASH_LIMIT_LONG 200u  /* the same */
 #define CRASH_CUTS 256u        /* from which they are chosen */
-#define CRASH_AGAIN_SHORT 40u  /* one cut of so many is followed by a second crash */
+#define CRASH_AGAIN_SHORT 120u /* one cut of so many is followed by a second crash */
 #define CRASH_AGAIN_LONG 15u   /* the same */
 #define CRASH_AGAIN_CUTS 8u    /* cuts of a second crash at one position */
 #define CRASH_CLOSES_MAX 8u    /* of a script */

@@ -17,7 +17,7 @@ static void check_open(tree_store *store) {
     for (uint32_t id = 0; id < 2500; id += 3)
         tree_must_del(store, id);
     for (uint32_t id = 3; id < 300; id += 9)
-        tree_must_put(store, id, 10);
+        tree_must_put(store, id, 3000);
     tree_commit(store);
     tree_check(store);
 }
@@ -222,13 +222,32 @@ static void test_check__finds_a_damaged_run_when_deep(void **state) {
 
 static void test_check__finds_a_free_list_that_goes_round(void **state) {
     tree_store store;
+    char text[80];
 
     (void)state;
     check_open(&store);
-    uint8_t *page = tree_take_page(&store, store.root.free_head);
-    le32_put(page + HTT_FREE_NEXT, store.root.free_head);
-    tree_give_page(&store, store.root.free_head, page);
-    CHECK_EXPECT(&store, "is used twice, now by the free list");
+    uint32_t head = store.root.free_head, second = 0;
+    uint8_t *page = tree_take_page(&store, head);
+    for (uint32_t i = 0; i < htt_page_count(page) && second == 0; i++) {
+        htt_free_run run = htt_free_entry(page, i);
+        if (run.pages < 2)
+            continue;
+        second = run.first + run.pages - 1; /* becomes a page of the list itself */
+        le32_put(page + HTT_FREE_ENTRIES + HTT_FREE_ENTRY_SIZE * i + 4, run.pages - 1);
+    }
+    assert_int_not_equal(second, 0);
+    le32_put(page + HTT_FREE_NEXT, second);
+    le64_put(page + HTT_FREE_OLDEST, 0);
+    tree_give_page(&store, head, page);
+    page = page_alloc(TREE_PAGE);
+    htt_free_init(page, TREE_PAGE, head, 0);
+    le64_put(page + HTT_PAGE_STAMP, store.root.self.epoch);
+    tree_give_page(&store, second, page);
+    tree_problems problems = tree_find_problems(&store, &store.root);
+    assert_int_equal(problems.count, 1);
+    (void)snprintf(text, sizeof text, "page %u is used twice, now by the free list", head);
+    assert_problem(problems, text);
+    tree_close(&store);
 }
 
 static void test_check__finds_a_free_list_that_leads_elsewhere(void **state) {

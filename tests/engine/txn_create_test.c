@@ -292,7 +292,7 @@ static htt_store *create_open_pinless(fault_env *fault, const char *suffix) {
     return txn_open(fault_env_table(fault));
 }
 
-static void test_create__without_the_lock_file_reading_works_and_writing_says_read_only(void **state) {
+static void test_create__without_the_lock_file_writing_says_read_only(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
     fault_env *fault = fault_env_new(crash_fs_env(disk));
@@ -375,7 +375,7 @@ int main(void) {
         cmocka_unit_test(test_create__only_regular_files_are_opened),
         cmocka_unit_test(test_create__processes_that_create_at_once_share_one_file),
         cmocka_unit_test(
-            test_create__without_the_lock_file_reading_works_and_writing_says_read_only),
+            test_create__without_the_lock_file_writing_says_read_only),
         cmocka_unit_test(test_create__a_read_only_file_is_read_and_pinned),
     };
     return cmocka_run_group_tests(tests, create_enter_directory, create_leave_directory);

@@ -127,7 +127,7 @@ static void test_keeper_meta__normal_goes_back_to_a_complete_state_after_a_power
     txn_free_disk(disk);
 }
 
-static void test_keeper_meta__off_never_syncs_a_commit_and_is_refused_after_a_power_cut(void **state) {
+static void test_keeper_meta__off_syncs_no_commit_and_is_refused_after_a_power_cut(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
     htt_store *store = keeper_open(disk, HTT_SYNC_OFF);
@@ -350,7 +350,7 @@ int main(void) {
         cmocka_unit_test(
             test_keeper_meta__normal_goes_back_to_a_complete_state_after_a_power_cut),
         cmocka_unit_test(
-            test_keeper_meta__off_never_syncs_a_commit_and_is_refused_after_a_power_cut),
+            test_keeper_meta__off_syncs_no_commit_and_is_refused_after_a_power_cut),
         cmocka_unit_test(test_keeper_meta__a_failed_sync_of_pages_commits_nothing_and_poisons),
         cmocka_unit_test(test_keeper_meta__a_failed_meta_page_leaves_the_commit_in_doubt),
         cmocka_unit_test(test_keeper_meta__commits_that_a_failed_sync_lost_do_not_count_again),

@@ -202,7 +202,7 @@ static void test_lockfile__reuse_limit_is_the_synced_epoch_or_the_lowest_pin(voi
     txn_free_disk(disk);
 }
 
-static void test_lockfile__slots_of_the_dead_are_cleared_and_those_of_the_living_kept(void **state) {
+static void test_lockfile__slots_of_the_dead_are_cleared_others_kept(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
     const htt_env *victim = crash_fs_new_process(disk);
@@ -275,7 +275,7 @@ int main(void) {
         cmocka_unit_test(test_lockfile__one_writer_at_a_time),
         cmocka_unit_test(test_lockfile__a_pin_below_the_horizon_is_refused),
         cmocka_unit_test(test_lockfile__reuse_limit_is_the_synced_epoch_or_the_lowest_pin),
-        cmocka_unit_test(test_lockfile__slots_of_the_dead_are_cleared_and_those_of_the_living_kept),
+        cmocka_unit_test(test_lockfile__slots_of_the_dead_are_cleared_others_kept),
         cmocka_unit_test(test_lockfile__all_slots_can_be_taken_and_come_back),
         cmocka_unit_test(test_lockfile__a_private_one_needs_no_file),
     };

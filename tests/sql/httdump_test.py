@@ -481,7 +481,10 @@ class Damaged(Case):
             newer[page + 22] = 2
             checksum = xxh3_64(bytes(newer[page + 16:page + 4096]))
             newer[page + 8:page + 16] = struct.pack("<Q", checksum)
+        with Store(self.path + ".new"), open(self.path + ".new", "rb") as file:
+            begun = bytes(4096) + file.read()[4096:4096 + 2000]
         for content, status, text in (
+                (begun, 2, "nothing is in it"), (bytes(4096), 2, "not an htt file"),
                 (b"", 2, "nothing is in it"), (bytes(8192), 2, "nothing is in it"),
                 (b"SQLite format 3\0" + bytes(8000), 2, "not an htt file"),
                 (newer, 2, "newer"), (data[:4000], 2, "damaged"),
