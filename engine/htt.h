@@ -274,8 +274,9 @@ HTT_API void htt_abort(htt_txn *txn);
 /*
  * For programs that begin read transactions very often. htt_reset lets the state of a read
  * transaction go, as its end would, and keeps the handle; until it is renewed every call on it
- * gives HTT_MISUSE. htt_renew gives it the newest state; without a commit since, that costs no system
- * call. Errors of renew: as htt_begin; the transaction stays reset. It is still ended by htt_abort.
+ * gives HTT_MISUSE. htt_renew gives it the newest state; without a commit since, that costs no
+ * system call. Errors of renew: as htt_begin; the transaction stays reset. It is still ended by
+ * htt_abort.
  */
 HTT_API void htt_reset(htt_txn *txn);
 HTT_API HTT_MUST_CHECK htt_rc htt_renew(htt_txn *txn);

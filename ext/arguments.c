@@ -34,8 +34,7 @@ static const char *const arguments_names[ARGUMENTS_OPTION_COUNT] = {
 };
 const struct htt_env *htt_arguments_env = NULL;
 
-#define ARGUMENTS_KNOWN                                                                            \
-    "filename, page_size, mmap, cache_bytes, sync, write_budget, busy_timeout"
+#define ARGUMENTS_KNOWN "filename, page_size, mmap, cache_bytes, sync, write_budget, busy_timeout"
 
 /* The text without space and one pair of quotes around it. NULL: out of memory. */
 static char *arguments_bare(const char *text) {
@@ -97,8 +96,8 @@ static int arguments_number(const char *name, const char *text, uint64_t min, ui
         number = sound ? number * 10 + digit : number;
     }
     if (!sound || number < min) {
-        return htt_rc_say(message, SQLITE_ERROR, "%s=%s: a number from %llu to %llu expected",
-                          name, text, (unsigned long long)min, (unsigned long long)max);
+        return htt_rc_say(message, SQLITE_ERROR, "%s=%s: a number from %llu to %llu expected", name,
+                          text, (unsigned long long)min, (unsigned long long)max);
     }
     *number_out = number;
     return SQLITE_OK;
@@ -106,8 +105,8 @@ static int arguments_number(const char *name, const char *text, uint64_t min, ui
 
 static int arguments_set_page_size(htt_arguments *arguments, const char *text, char **message) {
     uint64_t number = 0;
-    const int rc = arguments_number("page_size", text, HTT_PAGE_SIZE_MIN, HTT_PAGE_SIZE_MAX,
-                                    &number, message);
+    const int rc =
+        arguments_number("page_size", text, HTT_PAGE_SIZE_MIN, HTT_PAGE_SIZE_MAX, &number, message);
     if (rc == SQLITE_OK && (number & (number - 1)) != 0) {
         return htt_rc_say(message, SQLITE_ERROR, "page_size=%s: a power of two expected", text);
     }

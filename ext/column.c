@@ -94,10 +94,10 @@ static bool column_ends_type(htt_token token) {
 /* Puts a token behind the type; a space between words. */
 static int column_extend_type(column_parser *parser, htt_token token) {
     htt_column *const column = parser->column;
-    const bool space = column->type[0] != '\0' && token.kind != HTT_TOKEN_SIGN &&
-                       token.kind != HTT_TOKEN_NUMBER;
-    char *const longer = sqlite3_mprintf("%s%s%.*s", column->type, space ? " " : "",
-                                         (int)token.size, token.start);
+    const bool space =
+        column->type[0] != '\0' && token.kind != HTT_TOKEN_SIGN && token.kind != HTT_TOKEN_NUMBER;
+    char *const longer =
+        sqlite3_mprintf("%s%s%.*s", column->type, space ? " " : "", (int)token.size, token.start);
     if (longer == NULL) {
         return SQLITE_NOMEM;
     }
@@ -207,8 +207,8 @@ int htt_column_parse(const char *argument, htt_column *column, char **message_ou
     column_parser parser = {column, argument, message_out};
     const htt_token name = htt_token_next(&parser.at);
     if (name.kind != HTT_TOKEN_WORD && name.kind != HTT_TOKEN_QUOTED) {
-        *message_out = sqlite3_mprintf("\"%s\" is neither an option (name=value) nor a column",
-                                       argument);
+        *message_out =
+            sqlite3_mprintf("\"%s\" is neither an option (name=value) nor a column", argument);
         return *message_out == NULL ? SQLITE_NOMEM : SQLITE_ERROR;
     }
     column->name = htt_token_text(name);

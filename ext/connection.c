@@ -92,6 +92,7 @@ int htt_connection_attach(htt_registry *registry, const char *schema, const char
         registry->connections = connection;
     }
     connection->tables++;
+    assert(connection->registry == registry);
     *connection_out = connection;
     return SQLITE_OK;
 }
@@ -228,6 +229,7 @@ void htt_connection_release(htt_connection *connection, htt_reader **reader) {
 }
 
 static int connection_begin_read(htt_connection *connection, char **message_out) {
+    assert(connection->store != NULL);
     assert(connection->reader == NULL);
     htt_reader *reader = connection->idle;
     htt_rc rc;
@@ -255,6 +257,8 @@ static int connection_begin_read(htt_connection *connection, char **message_out)
 }
 
 int htt_connection_begin_write(htt_connection *connection, char **message_out) {
+    assert(connection->store != NULL);
+    assert(connection->transaction.joined);
     if (connection->writer != NULL) {
         return SQLITE_OK;
     }
@@ -304,15 +308,15 @@ int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_
         return SQLITE_OK;
     }
     if (*reader == NULL) {
-        const int begun = connection->reader != NULL
-                              ? SQLITE_OK
-                              : connection_begin_read(connection, message_out);
+        const int begun =
+            connection->reader != NULL ? SQLITE_OK : connection_begin_read(connection, message_out);
         if (begun != SQLITE_OK) {
             return begun;
         }
         connection->reader->references++;
         *reader = connection->reader;
     }
+    assert((*reader)->references > 0);
     *txn_out = (*reader)->txn;
     return SQLITE_OK;
 }

@@ -36,7 +36,6 @@ struct htt_registry {
     htt_connection *connections; /* list, the newest first */
     struct htt_table *tables;    /* list, the newest first */
     bool witness_joined;         /* the witness is in the running transaction (witness.h) */
-    bool witness_joining;        /* it is just being brought in */
 };
 
 typedef struct htt_scan htt_scan; /* a cursor, cursor.h */

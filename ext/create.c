@@ -114,9 +114,9 @@ static int create_count_rows(htt_store *store, uint64_t *rows_out, char **messag
         return htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_errmsg(store));
     }
     rc = htt_count(txn, rows_out);
-    const int code = rc == HTT_OK ? SQLITE_OK
-                                  : htt_rc_report(message_out, rc, HTT_SIDE_READ,
-                                                  htt_txn_errmsg(txn));
+    const int code = rc == HTT_OK
+                         ? SQLITE_OK
+                         : htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_txn_errmsg(txn));
     htt_abort(txn);
     return code;
 }
@@ -132,14 +132,13 @@ static int create_declare_anew(const htt_table *table, htt_store *store, const h
     }
     if (rows > 0 || info->readonly || table->connection->writer != NULL) {
         return htt_rc_say(message_out, SQLITE_ERROR,
-                          "%s has the columns (%s), the table declares (%s)",
-                          table->arguments.file, htt_declaration_words(info->declaration),
+                          "%s has the columns (%s), the table declares (%s)", table->arguments.file,
+                          htt_declaration_words(info->declaration),
                           htt_declaration_words(declaration->text));
     }
     const htt_rc failed = htt_store_declare(store, declaration->text);
-    return failed == HTT_OK
-               ? SQLITE_OK
-               : htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_errmsg(store));
+    return failed == HTT_OK ? SQLITE_OK
+                            : htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_errmsg(store));
 }
 
 static int create_check_fit(const htt_table *table, htt_store *store, bool *longer_out,
@@ -185,8 +184,7 @@ static int create_open(const htt_table *table, htt_store **store_out, char **mes
         options.flags |= HTT_OPEN_READONLY;
         rc = htt_open(table->connection->path, &options, store_out, &error);
     }
-    return rc == HTT_OK ? SQLITE_OK
-                        : htt_rc_report(message_out, rc, HTT_SIDE_READ, error.text);
+    return rc == HTT_OK ? SQLITE_OK : htt_rc_report(message_out, rc, HTT_SIDE_READ, error.text);
 }
 
 /* The store fits and is nobody's: writes the row and joins. */

@@ -31,26 +31,26 @@ typedef struct scan_batch {
 } scan_batch;
 
 struct htt_scan {
-    sqlite3_vtab_cursor base;       /* must be first */
-    htt_connection *connection;     /* counted in its `cursors` */
-    htt_reader *reader;             /* the read transaction it holds, NULL = none */
-    htt_plan plan;                  /* of the running query */
-    bool wants_values;              /* other columns than the key are used */
-    bool eof;                       /* behind the last row */
-    htt_cursor *walk;               /* FULL: the engine's cursor; owned */
-    htt_key_list list;              /* POINT and LIST: the keys */
-    size_t at;                      /* POINT and LIST: the next key */
-    size_t batch_start;             /* the first key of the batch */
-    size_t batch_end;               /* the key behind the batch; 0 = no batch */
-    scan_batch *batch;              /* LIST: what the lookups gave; owned, NULL = none yet */
-    htt_datum key;                  /* of the current row */
-    bool key_is_asked;              /* as in the query: 1 may be stored as 1.0 */
-    htt_datum value;                /* of the current row, if has_value */
-    bool has_value;                 /* it was fetched */
-    htt_row row;                    /* `value` opened as a row, if has_row */
-    bool has_row;                   /* it was opened */
-    htt_buffer key_bytes;           /* a copy of the stored key */
-    htt_buffer value_bytes;         /* a copy of the value */
+    sqlite3_vtab_cursor base;   /* must be first */
+    htt_connection *connection; /* counted in its `cursors` */
+    htt_reader *reader;         /* the read transaction it holds, NULL = none */
+    htt_plan plan;              /* of the running query */
+    bool wants_values;          /* other columns than the key are used */
+    bool eof;                   /* behind the last row */
+    htt_cursor *walk;           /* FULL: the engine's cursor; owned */
+    htt_key_list list;          /* POINT and LIST: the keys */
+    size_t at;                  /* POINT and LIST: the next key */
+    size_t batch_start;         /* the first key of the batch */
+    size_t batch_end;           /* the key behind the batch; 0 = no batch */
+    scan_batch *batch;          /* LIST: what the lookups gave; owned, NULL = none yet */
+    htt_datum key;              /* of the current row */
+    bool key_is_asked;          /* as in the query: 1 may be stored as 1.0 */
+    htt_datum value;            /* of the current row, if has_value */
+    bool has_value;             /* it was fetched */
+    htt_row row;                /* `value` opened as a row, if has_row */
+    bool has_row;               /* it was opened */
+    htt_buffer key_bytes;       /* a copy of the stored key */
+    htt_buffer value_bytes;     /* a copy of the value */
 };
 
 static htt_table *scan_table(const htt_scan *scan) {
@@ -178,6 +178,7 @@ static int scan_load_value(htt_scan *scan) {
     if (code != SQLITE_OK) {
         return code;
     }
+    assert(scan->at > 0);
     const htt_rc rc = htt_get(txn, scan->list.keys[scan->at - 1], &value);
     if (rc == HTT_NOTFOUND) {
         return scan_copy_value(scan, htt_null());
@@ -187,6 +188,8 @@ static int scan_load_value(htt_scan *scan) {
 
 /* Fetches the key of the current row as it was written. */
 static int scan_load_key(htt_scan *scan) {
+    assert(scan->plan != HTT_PLAN_FULL);
+    assert(!scan->eof);
     htt_txn *txn;
     htt_datum key;
     const int code = scan_acquire(scan, &txn);
@@ -214,6 +217,7 @@ static int scan_load_key(htt_scan *scan) {
 /* ------------------------------------------------------------------ steps */
 
 static int scan_step_walk(htt_scan *scan) {
+    assert(scan->walk != NULL);
     const htt_rc rc = htt_cursor_next(scan->walk, &scan->key);
     scan->eof = rc == HTT_NOTFOUND;
     if (rc != HTT_OK && rc != HTT_NOTFOUND) {
@@ -233,8 +237,8 @@ static int scan_fill_batch(htt_scan *scan, htt_txn *txn) {
         }
     }
     count = count < SCAN_BATCH ? count : SCAN_BATCH;
-    const htt_rc rc = htt_get_many(txn, scan->list.keys + scan->at, count,
-                                   scan->batch->values, scan->batch->results);
+    const htt_rc rc = htt_get_many(txn, scan->list.keys + scan->at, count, scan->batch->values,
+                                   scan->batch->results);
     if (rc != HTT_OK) {
         return scan_fail(scan, rc, htt_txn_errmsg(txn));
     }
@@ -246,14 +250,15 @@ static int scan_fill_batch(htt_scan *scan, htt_txn *txn) {
 /* Looks keys[at] up; a value that cannot be kept is left to scan_load_value. */
 static int scan_look_up(htt_scan *scan, htt_txn *txn, htt_rc *found_out) {
     const htt_datum key = scan->list.keys[scan->at];
-    const bool batches = scan->list.count > 1 && scan->wants_values &&
-                         scan_may_borrow(scan, 0);
+    const bool batches = scan->list.count > 1 && scan->wants_values && scan_may_borrow(scan, 0);
     if (batches) {
         const int rc = scan->at < scan->batch_end ? SQLITE_OK : scan_fill_batch(scan, txn);
         if (rc != SQLITE_OK) {
             return rc;
         }
         const size_t index = scan->at - scan->batch_start;
+        assert(index < SCAN_BATCH);
+        assert(scan->at < scan->batch_end);
         *found_out = scan->batch->results[index];
         if (*found_out == HTT_OK && scan_may_borrow(scan, scan->batch->values[index].size)) {
             scan->value = scan->batch->values[index];

@@ -249,8 +249,7 @@ char *htt_declaration_sql(const htt_declaration *declaration) {
 }
 
 /* Cuts a stored text at its commas and adds each part. */
-static int declaration_parse(htt_declaration *declaration, const char *stored,
-                             char **message_out) {
+static int declaration_parse(htt_declaration *declaration, const char *stored, char **message_out) {
     const char *at = stored;
     const char *start = stored;
     int depth = 0;
@@ -261,8 +260,7 @@ static int declaration_parse(htt_declaration *declaration, const char *stored,
         more = token.kind != HTT_TOKEN_END;
         if (!more || (depth == 0 && htt_token_is_sign(token, ','))) {
             char *const part = sqlite3_mprintf("%.*s", (int)(token.start - start), start);
-            rc = part == NULL ? SQLITE_NOMEM
-                              : htt_declaration_add(declaration, part, message_out);
+            rc = part == NULL ? SQLITE_NOMEM : htt_declaration_add(declaration, part, message_out);
             sqlite3_free(part);
             start = at;
         }

@@ -54,8 +54,7 @@ static void backup_call(sqlite3_context *context, int argc, sqlite3_value **argv
                                  sqlite3_mprintf("htt_backup: the file's name is empty"));
         return;
     }
-    const int rc =
-        htt_paths_resolve(table->registry->db, table->schema, file, &path, &message);
+    const int rc = htt_paths_resolve(table->registry->db, table->schema, file, &path, &message);
     if (rc != SQLITE_OK) {
         htt_function_scalar_fail(context, rc, message);
         return;

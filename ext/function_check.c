@@ -22,8 +22,8 @@ static int check_add(htt_report *report, uint32_t page, const char *reason) {
     if (row == NULL) {
         return SQLITE_NOMEM;
     }
-    char *const problem = page > 0 ? sqlite3_mprintf("page %u: %s", page, reason)
-                                   : sqlite3_mprintf("%s", reason);
+    char *const problem =
+        page > 0 ? sqlite3_mprintf("page %u: %s", page, reason) : sqlite3_mprintf("%s", reason);
     row->values[CHECK_PROBLEM] = (htt_report_value){.type = SQLITE_TEXT, .text = problem};
     row->values[CHECK_REASON] =
         (htt_report_value){.type = SQLITE_TEXT, .text = sqlite3_mprintf("%s", reason)};

@@ -33,9 +33,8 @@ static int ext_is_loaded(sqlite3 *db) {
 
 static int ext_register(htt_registry *registry) {
     int (*const registers[])(htt_registry *) = {
-        htt_witness_register,          htt_vtab_register,
-        htt_function_register_version, htt_function_register_stat,
-        htt_function_register_check,   htt_function_register_backup,
+        htt_witness_register,         htt_vtab_register,           htt_function_register_version,
+        htt_function_register_stat,   htt_function_register_check, htt_function_register_backup,
         htt_function_register_vacuum,
     };
     for (size_t i = 0; i < sizeof registers / sizeof registers[0]; i++) {

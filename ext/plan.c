@@ -15,6 +15,7 @@
  */
 #include "plan.h"
 
+#include <assert.h>
 #include <stdbool.h>
 
 static const double PLAN_COST_LOOKUP = 1.5;
@@ -85,6 +86,7 @@ int htt_plan_choose(sqlite3_vtab *vtab, sqlite3_index_info *info) {
         break;
     case HTT_PLAN_LIST: {
         const double cost = PLAN_COST_LOOKUP * PLAN_LIST_ROWS;
+        assert(found >= 0);
         (void)sqlite3_vtab_in(info, found, 1);
         info->estimatedCost = cost < full_cost ? cost : full_cost * 0.9;
         info->estimatedRows = rows < PLAN_LIST_ROWS ? (sqlite3_int64)rows : PLAN_LIST_ROWS;

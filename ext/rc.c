@@ -42,8 +42,7 @@ int htt_rc_report(char **message_out, htt_rc rc, htt_side side, const char *text
     assert(rc != HTT_OK);
     const int code = htt_rc_sqlite(rc, side);
     sqlite3_free(*message_out);
-    *message_out =
-        sqlite3_mprintf("%s", text == NULL || text[0] == '\0' ? htt_strerror(rc) : text);
+    *message_out = sqlite3_mprintf("%s", text == NULL || text[0] == '\0' ? htt_strerror(rc) : text);
     return *message_out == NULL ? SQLITE_NOMEM : code;
 }
 

@@ -251,6 +251,5 @@ int htt_report_register(htt_registry *registry, const htt_report_kind *kind) {
     }
     *aux = (report_aux){.registry = registry, .kind = kind};
     htt_registry_reference(registry);
-    return sqlite3_create_module_v2(registry->db, kind->name, &report_module, aux,
-                                    report_free_aux);
+    return sqlite3_create_module_v2(registry->db, kind->name, &report_module, aux, report_free_aux);
 }

@@ -44,8 +44,8 @@ static int store_row_fail(sqlite3 *db, const char *schema, int rc, char **messag
     return htt_rc_say(message_out, rc, "%s.htt_store: %s", schema, sqlite3_errmsg(db));
 }
 
-static int store_row_prepare(sqlite3 *db, const char *schema, store_row_sql which,
-                             const char *name, const uint8_t *uuid, sqlite3_stmt **statement_out,
+static int store_row_prepare(sqlite3 *db, const char *schema, store_row_sql which, const char *name,
+                             const uint8_t *uuid, sqlite3_stmt **statement_out,
                              char **message_out) {
     sqlite3_stmt *statement = NULL;
     char *const sql = sqlite3_mprintf(store_row_texts[which], schema, htt_store_row_schema);
@@ -89,8 +89,7 @@ static int store_row_run(sqlite3 *db, const char *schema, store_row_sql which, c
 
 /* Steps to the only row. *statement_out NULL: there is none, or not even the table. */
 static int store_row_query(sqlite3 *db, const char *schema, store_row_sql which, const char *name,
-                           const uint8_t *uuid, sqlite3_stmt **statement_out,
-                           char **message_out) {
+                           const uint8_t *uuid, sqlite3_stmt **statement_out, char **message_out) {
     sqlite3_stmt *statement = NULL;
     const store_row_sql steps[] = {STORE_ROW_HAS_TABLE, which};
     *statement_out = NULL;

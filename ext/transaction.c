@@ -21,6 +21,13 @@
  * later would be told of an open savepoint as if it were opened then. Who leads is not dropped or
  * created within the transaction (else the witness leads, witness.h), so it misses nothing.
  *
+ * Invariants, checked by transaction_assert_state
+ *   TXN-1  Not joined: no write transaction, no savepoints, nothing to declare.
+ *   TXN-2  Ids of savepoints rise.
+ *   TXN-3  Savepoints that the engine has stand before those that it has not; it has them only in
+ *          a write transaction.
+ *   TXN-4  What was changed was changed in a write transaction.
+ *
  * All of this is idempotent: two live vtabs of one file deliver sync and commit twice, and a sync
  * may be followed by more changes.
  */
@@ -33,8 +40,27 @@
 #include "connection.h"
 #include "rc.h"
 
+static void transaction_assert_state(const htt_connection *connection) {
+    const htt_transaction *const transaction = &connection->transaction;
+    assert(transaction->joined || connection->writer == NULL);   /* TXN-1 */
+    assert(transaction->joined || transaction->count == 0);      /* TXN-1 */
+    assert(transaction->joined || transaction->declare == NULL); /* TXN-1 */
+    assert(!transaction->changed || connection->writer != NULL); /* TXN-4 */
+    assert(transaction->count <= transaction->capacity);
+    for (int i = 0; i < transaction->count; i++) {
+        const htt_savepoint_entry *const entry = &transaction->entries[i];
+        assert(entry->id >= 0);
+        assert(i == 0 || entry[-1].id < entry->id);           /* TXN-2 */
+        assert(i == 0 || entry[-1].placed || !entry->placed); /* TXN-3 */
+        assert(!entry->placed || connection->writer != NULL); /* TXN-3 */
+        (void)entry;
+    }
+    (void)transaction;
+}
+
 int htt_transaction_join(htt_connection *connection, const void *leader, char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     if (connection->poison != NULL) {
         return htt_rc_say(message_out, SQLITE_ERROR, "%s", connection->poison);
     }
@@ -68,11 +94,13 @@ static int transaction_begin(htt_connection *connection, char **message_out) {
     }
     transaction->behind = false; /* what is read from now on is what will be changed */
     return htt_rc_say(message_out, SQLITE_BUSY_SNAPSHOT,
-                      "%s: another writer has changed what this transaction read", connection->name);
+                      "%s: another writer has changed what this transaction read",
+                      connection->name);
 }
 
 int htt_transaction_change(htt_connection *connection, char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     assert(transaction->joined);
     const int rc = transaction_begin(connection, message_out);
     if (rc != SQLITE_OK) {
@@ -146,6 +174,7 @@ static int transaction_drop(htt_connection *connection, int index, char **messag
 int htt_transaction_savepoint(htt_connection *connection, const void *leader, int id,
                               char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     if (!transaction->joined || transaction->leader != leader) {
         return SQLITE_OK;
     }
@@ -170,6 +199,7 @@ int htt_transaction_savepoint(htt_connection *connection, const void *leader, in
 int htt_transaction_release(htt_connection *connection, const void *leader, int id,
                             char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     if (!transaction->joined || transaction->leader != leader) {
         return SQLITE_OK;
     }
@@ -189,6 +219,7 @@ static void transaction_undo_all(htt_connection *connection) {
 int htt_transaction_rollback_to(htt_connection *connection, const void *leader, int id,
                                 char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     if (!transaction->joined || transaction->leader != leader) {
         return SQLITE_OK;
     }
@@ -217,6 +248,7 @@ int htt_transaction_rollback_to(htt_connection *connection, const void *leader, 
 }
 
 int htt_transaction_sync(htt_connection *connection, char **message_out) {
+    transaction_assert_state(connection);
     if (connection->writer == NULL || !connection->transaction.changed) {
         return SQLITE_OK;
     }
@@ -240,6 +272,7 @@ static void transaction_end(htt_connection *connection) {
 
 void htt_transaction_commit(htt_connection *connection) {
     htt_transaction *const transaction = &connection->transaction;
+    transaction_assert_state(connection);
     if (!transaction->joined) {
         return;
     }
@@ -263,6 +296,7 @@ void htt_transaction_commit(htt_connection *connection) {
 }
 
 void htt_transaction_rollback(htt_connection *connection) {
+    transaction_assert_state(connection);
     if (!connection->transaction.joined) {
         return;
     }

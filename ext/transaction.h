@@ -32,8 +32,7 @@ typedef struct htt_transaction {
 /* All that return int give an SQLite code and set *message_out on failure (sqlite3_free). */
 
 /* Takes part. Joining twice is joining once: the first leader stays. */
-int htt_transaction_join(struct htt_connection *connection, const void *leader,
-                         char **message_out);
+int htt_transaction_join(struct htt_connection *connection, const void *leader, char **message_out);
 
 /* Another leader takes over; the savepoints known so far stay. */
 void htt_transaction_lead(struct htt_connection *connection, const void *leader);

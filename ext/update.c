@@ -25,10 +25,10 @@ enum { UPDATE_ARGV_KEY = 0, UPDATE_ARGV_COLUMNS = 2 };
 
 /* A row as it is to be. */
 typedef struct update_row {
-    htt_cell key;        /* the new key */
-    htt_datum value;     /* the value to store, if it has one yet */
-    bool keeps_columns;  /* some columns stay as they are */
-    bool keeps_all;      /* all columns but the key do */
+    htt_cell key;       /* the new key */
+    htt_datum value;    /* the value to store, if it has one yet */
+    bool keeps_columns; /* some columns stay as they are */
+    bool keeps_all;     /* all columns but the key do */
 } update_row;
 
 static int update_fail(htt_table *table, htt_rc rc) {
@@ -79,6 +79,7 @@ static int update_read_row(htt_table *table, sqlite3_value **columns, bool is_up
             return update_conflict(table, SQLITE_CONSTRAINT_NOTNULL, "NOT NULL", i);
         }
     }
+    assert(kept < declaration->count);
     row->keeps_columns = kept > 0;
     row->keeps_all = is_update && kept == declaration->count - 1;
     return SQLITE_OK;
@@ -144,8 +145,8 @@ static int update_encode(htt_table *table, update_row *row) {
     } else if (size > 0) {
         memcpy(table->row.bytes, datums[0].data, size);
     }
-    row->value = htt_bytes(table->row.bytes, size,
-                           declaration->plain ? (htt_type)datums[0].type : HTT_ROW);
+    row->value =
+        htt_bytes(table->row.bytes, size, declaration->plain ? (htt_type)datums[0].type : HTT_ROW);
     return SQLITE_OK;
 }
 
@@ -159,8 +160,8 @@ static int update_insert(htt_table *table, sqlite3_value **columns) {
     if (rc != SQLITE_OK) {
         return rc;
     }
-    const htt_rc put = htt_put(table->connection->writer, row.key.datum, row.value,
-                               replace ? 0 : HTT_PUT_INSERT);
+    const htt_rc put =
+        htt_put(table->connection->writer, row.key.datum, row.value, replace ? 0 : HTT_PUT_INSERT);
     if (put == HTT_EXISTS) {
         return update_key_conflict(table);
     }
@@ -170,8 +171,7 @@ static int update_insert(htt_table *table, sqlite3_value **columns) {
 static int update_delete(htt_table *table, sqlite3_value *key) {
     const htt_declaration *const declaration = &table->arguments.declaration;
     htt_cell cell;
-    const int rc =
-        htt_affinity_key(key, declaration->columns[declaration->key].affinity, &cell);
+    const int rc = htt_affinity_key(key, declaration->columns[declaration->key].affinity, &cell);
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -206,8 +206,8 @@ static int update_move(htt_table *table, htt_datum old_key, const update_row *ro
         code = update_fail(table, rc);
         rc = htt_rollback_to(writer, savepoint);
     }
-    const htt_rc released = rc == HTT_IO || rc == HTT_POISONED ? HTT_OK
-                                                               : htt_release(writer, savepoint);
+    const htt_rc released =
+        rc == HTT_IO || rc == HTT_POISONED ? HTT_OK : htt_release(writer, savepoint);
     return code == SQLITE_OK && released != HTT_OK ? update_fail(table, released) : code;
 }
 
@@ -216,8 +216,8 @@ static int update_read_old(htt_table *table, sqlite3_value **columns, htt_datum 
                            update_row *row, bool *found_out) {
     htt_txn *const writer = table->connection->writer;
     htt_datum old;
-    const htt_rc rc = row->keeps_columns ? htt_get(writer, old_key, &old)
-                                         : htt_exists(writer, old_key);
+    const htt_rc rc =
+        row->keeps_columns ? htt_get(writer, old_key, &old) : htt_exists(writer, old_key);
     *found_out = rc == HTT_OK;
     if (rc != HTT_OK) {
         return rc == HTT_NOTFOUND ? SQLITE_OK : update_fail(table, rc);
@@ -256,6 +256,7 @@ static int update_update(htt_table *table, sqlite3_value *key, sqlite3_value **c
 }
 
 static int update_act(htt_table *table, int argc, sqlite3_value **argv) {
+    assert(table->connection->writer != NULL);
     if (argc == 1) {
         return update_delete(table, argv[UPDATE_ARGV_KEY]);
     }

@@ -268,14 +268,13 @@ int htt_vtab_find(htt_registry *registry, const char *schema, const char *name,
     return SQLITE_OK;
 }
 
-const htt_table *htt_vtab_find_file(const htt_table *besides, const char *schema,
-                                    const char *path, const uint8_t *uuid) {
+const htt_table *htt_vtab_find_file(const htt_table *besides, const char *schema, const char *path,
+                                    const uint8_t *uuid) {
     const htt_table *table = besides->registry->tables;
     for (; table != NULL; table = table->next) {
         const htt_connection *const connection = table->connection;
         htt_info info;
-        if (table == besides || connection == NULL ||
-            sqlite3_stricmp(table->schema, schema) != 0) {
+        if (table == besides || connection == NULL || sqlite3_stricmp(table->schema, schema) != 0) {
             continue;
         }
         if (path != NULL && strcmp(connection->path, path) == 0) {

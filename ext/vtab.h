@@ -37,7 +37,7 @@ int htt_vtab_find(htt_registry *registry, const char *schema, const char *name,
                   htt_table **table_out, char **message_out);
 
 /* The live table of another file in the schema with this path or uuid, NULL = none. */
-const htt_table *htt_vtab_find_file(const htt_table *besides, const char *schema,
-                                    const char *path, const uint8_t *uuid);
+const htt_table *htt_vtab_find_file(const htt_table *besides, const char *schema, const char *path,
+                                    const uint8_t *uuid);
 
 #endif

@@ -121,13 +121,13 @@ static int witness_begin(sqlite3_vtab *vtab) {
 typedef int witness_savepoint_call(htt_connection *connection, const void *leader, int id,
                                    char **message_out);
 
-/* Passes a savepoint callback on. Being told of an open savepoint while joining is no event. */
+/*
+ * Passes a savepoint callback on. While it joins, the witness is told of an open savepoint as if it
+ * were opened now; it leads nobody then.
+ */
 static int witness_pass(sqlite3_vtab *vtab, witness_savepoint_call *call, int id) {
     htt_registry *const registry = witness_registry(vtab);
     int rc = SQLITE_OK;
-    if (registry->witness_joining) {
-        return SQLITE_OK;
-    }
     htt_connection *connection = registry->connections;
     for (; connection != NULL && rc == SQLITE_OK; connection = connection->next) {
         rc = call(connection, witness_leader(registry), id, &vtab->zErrMsg);
@@ -222,10 +222,8 @@ int htt_witness_lead(htt_connection *connection, char **message_out) {
         return SQLITE_OK; /* one statement: it is committed or rolled back as a whole */
     }
     if (!registry->witness_joined) {
-        registry->witness_joining = true;
-        const int rc = sqlite3_exec(registry->db, "DELETE FROM main." WITNESS_NAME " WHERE 0",
-                                    NULL, NULL, NULL);
-        registry->witness_joining = false;
+        const int rc = sqlite3_exec(registry->db, "DELETE FROM main." WITNESS_NAME " WHERE 0", NULL,
+                                    NULL, NULL);
         if (rc != SQLITE_OK) {
             return htt_rc_say(message_out, rc,
                               "%s: within a transaction this needs to write to main as well: %s",

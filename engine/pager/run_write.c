@@ -150,9 +150,11 @@ static void run_keep_longest(htt_overflow *overflow, htt_run_ref run) {
     overflow->runs[at] = run;
 }
 
-/* Cuts the runs that were kept to what `length` bytes need; false when they do not hold them. */
-static bool run_cut_pieces(const htt_writer *writer, uint64_t length, htt_overflow *overflow) {
-    for (uint32_t i = 0; i < overflow->count; i++) {
+/* Cuts the runs that were kept to what `length` bytes need; false when `runs_max` of them do not
+ * hold them. */
+static bool run_cut_pieces(const htt_writer *writer, uint64_t length, uint32_t runs_max,
+                           htt_overflow *overflow) {
+    for (uint32_t i = 0; i < overflow->count && i < runs_max; i++) {
         uint64_t capacity = htt_run_capacity(writer->page_size, overflow->runs[i].pages);
         if (capacity >= length) {
             overflow->runs[i].pages = (uint32_t)htt_run_pages_for(writer->page_size, length);
@@ -164,8 +166,9 @@ static bool run_cut_pieces(const htt_writer *writer, uint64_t length, htt_overfl
     return false;
 }
 
-/* As few of the longest free runs as hold `length` bytes; false when eight do not. */
-static bool run_find_pieces(htt_writer *writer, uint64_t length, htt_overflow *overflow) {
+/* As few of the longest free runs as hold `length` bytes; false when `runs_max` do not. */
+static bool run_find_pieces(htt_writer *writer, uint64_t length, uint32_t runs_max,
+                            htt_overflow *overflow) {
     htt_run_ref run;
     uint64_t from = 0;
 
@@ -174,14 +177,14 @@ static bool run_find_pieces(htt_writer *writer, uint64_t length, htt_overflow *o
         run_keep_longest(overflow, run);
         from = (uint64_t)run.first + run.pages;
     }
-    return run_cut_pieces(writer, length, overflow);
+    return run_cut_pieces(writer, length, runs_max, overflow);
 }
 
 /*
  * For a vacuum: the lowest place, and not the one that fits best. That is the first run that is
  * long enough, or pieces below it. Of many short runs only the lowest are looked at.
  */
-static bool run_find_low(htt_writer *writer, uint64_t length, uint32_t pages,
+static bool run_find_low(htt_writer *writer, uint64_t length, uint32_t pages, uint32_t runs_max,
                          htt_overflow *overflow) {
     htt_run_ref run, fit = {0, 0};
     uint64_t from = 0;
@@ -196,7 +199,7 @@ static bool run_find_low(htt_writer *writer, uint64_t length, uint32_t pages,
         run_keep_longest(overflow, run);
         from = (uint64_t)run.first + run.pages;
     }
-    if (run_cut_pieces(writer, length, overflow))
+    if (run_cut_pieces(writer, length, runs_max, overflow))
         return true;
     if (fit.pages == 0)
         return false;
@@ -206,13 +209,14 @@ static bool run_find_low(htt_writer *writer, uint64_t length, uint32_t pages,
 }
 
 /* Free runs for a payload. False: the file's end is the place. */
-static htt_rc run_find(htt_writer *writer, uint64_t length, uint32_t pages, htt_overflow *overflow,
-                       bool *found_out, htt_error *error) {
+static htt_rc run_find(htt_writer *writer, uint64_t length, uint32_t runs_max,
+                       htt_overflow *overflow, bool *found_out, htt_error *error) {
+    uint32_t pages = (uint32_t)htt_run_pages_for(writer->page_size, length);
     uint64_t before;
     htt_rc rc;
 
     if (writer->options.low_first) { /* all of the free list was read at the begin */
-        *found_out = run_find_low(writer, length, pages, overflow);
+        *found_out = run_find_low(writer, length, pages, runs_max, overflow);
         if (*found_out)
             return HTT_OK;
     }
@@ -229,16 +233,16 @@ static htt_rc run_find(htt_writer *writer, uint64_t length, uint32_t pages, htt_
             return rc;
     } while (writer->chain_read != before);
     if (writer->pool.pages < pages ||
-        (uint64_t)writer->pool.run_bound * HTT_DATA_RUNS_MAX < pages)
+        (uint64_t)writer->pool.run_bound * runs_max < pages)
         return HTT_OK;
     if (writer->options.low_first ||
         writer->pool.pages >= writer->page_count / RUN_PIECES_DIVISOR)
-        *found_out = run_find_pieces(writer, length, overflow);
+        *found_out = run_find_pieces(writer, length, runs_max, overflow);
     return HTT_OK;
 }
 
-static htt_rc run_allocate(htt_writer *writer, uint64_t length, htt_overflow *overflow,
-                           htt_error *error) {
+static htt_rc run_allocate(htt_writer *writer, uint64_t length, uint32_t runs_max,
+                           htt_overflow *overflow, htt_error *error) {
     uint64_t pages = htt_run_pages_for(writer->page_size, length);
     bool found;
     htt_rc rc;
@@ -246,7 +250,7 @@ static htt_rc run_allocate(htt_writer *writer, uint64_t length, htt_overflow *ov
     if (pages > HTT_PAGE_NUMBER_MAX)
         return htt_error_set(error, HTT_TOOBIG, "a value of %llu bytes",
                              (unsigned long long)length);
-    rc = run_find(writer, length, (uint32_t)pages, overflow, &found, error);
+    rc = run_find(writer, length, runs_max, overflow, &found, error);
     if (rc != HTT_OK)
         return rc;
     if (!found) {
@@ -279,16 +283,24 @@ static htt_rc run_allocate(htt_writer *writer, uint64_t length, htt_overflow *ov
 htt_rc htt_writer_put_run(htt_writer *writer, const uint8_t *part1, size_t size1,
                           const uint8_t *part2, size_t size2, htt_overflow *overflow_out,
                           htt_error *error) {
+    return htt_writer_put_runs(writer, part1, size1, part2, size2, HTT_DATA_RUNS_MAX, overflow_out,
+                               error);
+}
+
+htt_rc htt_writer_put_runs(htt_writer *writer, const uint8_t *part1, size_t size1,
+                           const uint8_t *part2, size_t size2, uint32_t runs_max,
+                           htt_overflow *overflow_out, htt_error *error) {
     run_payload payload = {part1, part2, size1, size2};
     htt_overflow overflow;
     htt_rc rc;
 
     assert(size1 + size2 >= 1);
+    assert(runs_max >= 1 && runs_max <= HTT_DATA_RUNS_MAX);
     memset(&overflow, 0, sizeof overflow);
     overflow.value_size = size2;
     rc = htt_writer_scratch(writer, error);
     if (rc == HTT_OK)
-        rc = run_allocate(writer, (uint64_t)size1 + size2, &overflow, error);
+        rc = run_allocate(writer, (uint64_t)size1 + size2, runs_max, &overflow, error);
     if (rc != HTT_OK)
         return rc;
     for (uint32_t i = 0; rc == HTT_OK && i < overflow.count; i++) {

@@ -91,6 +91,10 @@ void htt_writer_free(htt_writer *writer, uint32_t first, uint32_t count, uint64_
 htt_rc htt_writer_put_run(htt_writer *writer, const uint8_t *part1, size_t size1,
                           const uint8_t *part2, size_t size2, htt_overflow *overflow_out,
                           htt_error *error);
+/* The same in at most `runs_max` runs: a reference to more may not fit where it shall stand. */
+htt_rc htt_writer_put_runs(htt_writer *writer, const uint8_t *part1, size_t size1,
+                           const uint8_t *part2, size_t size2, uint32_t runs_max,
+                           htt_overflow *overflow_out, htt_error *error);
 
 /*
  * Freezes: pages as they are now stay readable until the thaw. Savepoints are freezes that can be

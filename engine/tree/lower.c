@@ -58,7 +58,7 @@ static uint32_t lower_end(const htt_overflow *runs) {
 
 /* Writes what a record's runs hold once more; the writer takes the lowest place that fits. The pins
  * are its own, since the values of one page can be more than memory holds together. */
-static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record,
+static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record, uint32_t runs_max,
                               htt_overflow *copy_out) {
     htt_tree *tree = lower->tree;
     htt_tree_buffer buffer = {tree->env, NULL, 0};
@@ -70,8 +70,8 @@ static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record,
     if (rc == HTT_OK && record->key_external)
         key = htt_blob((const uint8_t *)value.data - record->key_size, record->key_size);
     if (rc == HTT_OK)
-        rc = htt_writer_put_run(tree->view->writer, key.data, key.size, value.data, value.size,
-                                copy_out, tree->view->error);
+        rc = htt_writer_put_runs(tree->view->writer, key.data, key.size, value.data, value.size,
+                                 runs_max, copy_out, tree->view->error);
     if (rc == HTT_OK)
         copy_out->value_size = value.size;
     htt_pins_free(view.pages, &pins);
@@ -122,7 +122,12 @@ static htt_rc lower_record(lower_state *lower, htt_path *path, uint32_t index) {
     htt_rc rc = htt_tree_runs_of(tree, &record, &old, stamps);
     if (rc != HTT_OK || lower_end(&old) <= lower->limit)
         return rc;
-    rc = lower_copy_runs(lower, &record, &copy);
+    /* More runs than the page has room for would leave the value where it is. */
+    uint32_t runs_max =
+        old.count + htt_data_free(path->leaf_bytes, tree->view->page_size) / HTT_DATA_RUN_SIZE;
+    if (runs_max > HTT_DATA_RUNS_MAX)
+        runs_max = HTT_DATA_RUNS_MAX;
+    rc = lower_copy_runs(lower, &record, runs_max, &copy);
     if (rc != HTT_OK)
         return rc;
     /* Below the limit there may be no place that is long enough: any lower one will do. */

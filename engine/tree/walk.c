@@ -16,20 +16,27 @@ void htt_walker_begin(htt_walker *walker, htt_view *view, const htt_tree_root *r
     walker->left = (uint64_t)view->snapshot.page_count * (HTT_SUBPAGES_MAX + 1);
 }
 
+/* The walker steps over damage; after any other failure the same step can be tried again. */
+static bool walker_is_damage(htt_rc rc) {
+    return rc == HTT_CORRUPT || rc == HTT_SNAPSHOT;
+}
+
 static htt_rc walker_enter(htt_walker *walker, htt_ref ref, htt_tree_place *place) {
     const uint8_t *page, *node;
     memset(place, 0, sizeof *place);
     place->page = ref.page;
     place->sub = ref.sub;
     place->depth = walker->depth;
+    if (walker->left == 0)
+        return htt_error_page(walker->view->error, HTT_CORRUPT, ref.page,
+                              "the index names more places than there are");
+    walker->left--; /* also for what cannot be read: a damaged tree may go round in circles */
     htt_rc rc = htt_path_open(walker->view, ref, &page, &node);
     if (rc != HTT_OK)
         return rc;
-    if (walker->left == 0 || (node != NULL && walker->depth == HTT_DEPTH_MAX))
+    if (node != NULL && walker->depth == HTT_DEPTH_MAX)
         return htt_error_page(walker->view->error, HTT_CORRUPT, ref.page,
-                              walker->left == 0 ? "the index names more places than there are"
-                                                : "too many index nodes on a path");
-    walker->left--;
+                              "too many index nodes on a path");
     place->is_data = node == NULL;
     place->bytes = node == NULL ? page : node;
     place->page_bytes = page;
@@ -43,7 +50,7 @@ htt_rc htt_walker_next(htt_walker *walker, htt_tree_place *place_out) {
     if (walker->root.page != 0) {
         htt_ref root = walker->root;
         htt_rc rc = walker_enter(walker, root, place_out);
-        if (rc == HTT_OK || rc == HTT_CORRUPT)
+        if (rc == HTT_OK || walker_is_damage(rc))
             walker->root.page = 0;
         return rc;
     }
@@ -51,7 +58,7 @@ htt_rc htt_walker_next(htt_walker *walker, htt_tree_place *place_out) {
         htt_walker_step *step = &walker->steps[walker->depth - 1];
         place_out->page = step->ref.page;
         htt_rc rc = htt_path_open(walker->view, step->ref, &page, &node);
-        if (rc != HTT_OK && rc != HTT_CORRUPT)
+        if (rc != HTT_OK && !walker_is_damage(rc))
             return rc;
         if (rc != HTT_OK || node == NULL || step->child >= htt_node_count(node)) {
             walker->depth--;
@@ -63,7 +70,7 @@ htt_rc htt_walker_next(htt_walker *walker, htt_tree_place *place_out) {
         if (ref.page == 0)
             continue;
         rc = walker_enter(walker, ref, place_out);
-        if (rc != HTT_OK && rc != HTT_CORRUPT)
+        if (rc != HTT_OK && !walker_is_damage(rc))
             step->child--;
         return rc;
     }

@@ -6,12 +6,14 @@
  */
 #include "txn/store.h"
 
-/* What went wrong in the target's own transaction becomes the caller's error. */
+/* What went wrong in the target's own transaction becomes the caller's error. It is the copy's
+ * handle that is poisoned, and that is given up. */
 static htt_rc backup_fail(htt_txn *txn, const char *path, const htt_error *error) {
-    return error->page != 0 ? htt_error_page(&txn->error, error->rc, error->page, "copy '%s': %s",
-                                             path, error->text)
-                            : htt_error_set(&txn->error, error->rc, "copy '%s': %s", path,
-                                            error->text);
+    const htt_rc rc = error->rc == HTT_POISONED ? HTT_IO : error->rc;
+
+    return error->page != 0
+               ? htt_error_page(&txn->error, rc, error->page, "copy '%s': %s", path, error->text)
+               : htt_error_set(&txn->error, rc, "copy '%s': %s", path, error->text);
 }
 
 static htt_rc backup_rows(htt_txn *txn, htt_cursor *cursor, htt_txn *target, const char *path) {
@@ -23,8 +25,10 @@ static htt_rc backup_rows(htt_txn *txn, htt_cursor *cursor, htt_txn *target, con
             return HTT_OK;
         if (rc == HTT_OK)
             rc = htt_cursor_value(cursor, &value);
-        if (rc != HTT_OK)
+        if (rc != HTT_OK) {
+            txn->error = cursor->error;
             return rc;
+        }
         rc = htt_put(target, key, value, HTT_PUT_INSERT);
         if (rc != HTT_OK)
             return backup_fail(txn, path, &target->error);
@@ -50,10 +54,11 @@ static htt_rc backup_fill(htt_txn *txn, htt_store *store, const char *path) {
         return rc;
     }
     if (target->tree.root.keys != txn->tree.root.keys) {
+        rc = htt_error_set(&txn->error, HTT_CORRUPT, "%llu rows where the root record says %llu",
+                           (unsigned long long)target->tree.root.keys,
+                           (unsigned long long)txn->tree.root.keys);
         htt_abort(target);
-        return htt_error_set(&txn->error, HTT_CORRUPT, "%llu rows where the root record says %llu",
-                             (unsigned long long)target->tree.root.keys,
-                             (unsigned long long)txn->tree.root.keys);
+        return rc;
     }
     rc = htt_txn_commit_always(target, &error);
     return rc == HTT_OK ? HTT_OK : backup_fail(txn, path, &error);

@@ -125,10 +125,37 @@ static void test_check__finds_wrong_counts(void **state) {
     assert_problem(tree_find_problems(&store, &root), "rows where the root record says");
     root = store.root;
     root.bytes--;
-    assert_problem(tree_find_problems(&store, &root), "bytes of payload where the root record says");
+    assert_problem(tree_find_problems(&store, &root), "of payload where the root record says");
     root = store.root;
     root.free_pages++;
     assert_problem(tree_find_problems(&store, &root), "free pages where the root record says");
+    tree_close(&store);
+}
+
+static void test_check__finds_a_root_page_that_is_not_the_roots(void **state) {
+    tree_store store;
+
+    (void)state;
+    check_open(&store);
+    htt_root root = store.root;
+    root.page_checksum ^= 1;
+    assert_problem(tree_find_problems(&store, &root), "the root page is not the one of the root");
+    tree_close(&store);
+}
+
+/* The state of an older epoch over pages of newer ones: all that is reached is from the future. */
+static void test_check__ends_and_reports_when_every_page_is_from_the_future(void **state) {
+    tree_store store;
+    uint64_t problems = 0;
+
+    (void)state;
+    check_open(&store);
+    htt_root root = store.root;
+    htt_view view = tree_reader(&store, &root);
+    view.snapshot.epoch = view.snapshot.committed = 0;
+    assert_int_equal(htt_tree_check(&view, store.env, &root, true, NULL, NULL, &problems), HTT_OK);
+    assert_true(problems > 0);
+    htt_pins_drop(store.pages, &store.pins);
     tree_close(&store);
 }
 
@@ -392,6 +419,8 @@ int main(void) {
         cmocka_unit_test(test_check__finds_bytes_that_no_encoder_writes),
         cmocka_unit_test(test_check__finds_an_external_key_with_another_hash),
         cmocka_unit_test(test_check__finds_wrong_counts),
+        cmocka_unit_test(test_check__finds_a_root_page_that_is_not_the_roots),
+        cmocka_unit_test(test_check__ends_and_reports_when_every_page_is_from_the_future),
         cmocka_unit_test(test_check__finds_leaked_pages),
         cmocka_unit_test(test_check__finds_a_page_that_is_used_and_free),
         cmocka_unit_test(test_check__finds_a_run_that_two_rows_use),

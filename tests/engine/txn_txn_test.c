@@ -348,10 +348,80 @@ static void test_txn__threads_share_a_store(void **state) {
     }
 }
 
+/* mmap or cache, one process or two: a reset transaction keeps nothing, a renewed one is new. */
+static void test_txn__reset_lets_go_and_renew_sees_the_newest_state(void **state) {
+    (void)state;
+    for (unsigned flags = 0; flags <= HTT_OPEN_NO_MMAP; flags += HTT_OPEN_NO_MMAP) {
+        crash_fs *disk = crash_fs_new(1);
+        htt_options options = txn_options(crash_fs_env(disk));
+        options.flags |= flags;
+        htt_store *a = txn_open_with(&options);
+        options.env = crash_fs_new_process(disk);
+        htt_store *b = txn_open_with(&options);
+        txn_fill(a, 0, 60, 1, 400);
+        htt_txn *reader = txn_begin(b, HTT_READ);
+        assert_int_equal(htt_lockfile_count_pins(a->lock), 1);
+        htt_reset(reader);
+        htt_reset(reader); /* once more is no harm */
+        assert_int_equal(htt_lockfile_count_pins(a->lock), 0);
+        assert_int_equal(htt_count(reader, &(uint64_t){0}), HTT_MISUSE);
+        assert_non_null(strstr(htt_txn_errmsg(reader), "renew"));
+        for (uint64_t i = 2; i < 20; i++) {
+            txn_fill(i % 2 == 0 ? a : b, 0, 60, i, 400);
+            assert_int_equal(htt_renew(reader), HTT_OK);
+            txn_expect(reader, 0, 60, i);
+            if (i % 3 == 0) {
+                assert_int_equal(htt_renew(reader), HTT_OK); /* the same state again */
+                txn_expect(reader, 0, 60, i);
+            }
+            if (i % 5 != 0)
+                htt_reset(reader); /* else renewed while it is pinned */
+        }
+        htt_reset(reader);
+        htt_abort(reader);
+        htt_txn *writer = txn_begin(a, HTT_WRITE);
+        htt_reset(writer);
+        assert_int_equal(htt_renew(writer), HTT_MISUSE);
+        txn_put(writer, 1, 77, 8);
+        txn_commit(writer);
+        assert_int_equal(txn_read(b, 1), 77);
+        htt_close(a);
+        htt_close(b);
+        txn_free_disk(disk);
+    }
+}
+
+static void test_txn__a_cursor_goes_on_when_its_transaction_is_reset(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_store *store = txn_open(crash_fs_env(disk));
+    htt_cursor *cursor;
+    htt_datum key;
+    uint64_t rows = 0;
+    txn_fill(store, 0, 200, 1, 100);
+    htt_txn *reader = txn_begin(store, HTT_READ);
+    assert_int_equal(htt_cursor_open(reader, &cursor), HTT_OK);
+    assert_int_equal(htt_cursor_next(cursor, &key), HTT_OK);
+    htt_reset(reader);
+    for (uint64_t i = 0; i < 5; i++)
+        txn_fill(store, 0, 400, 2 + i, 100); /* would overwrite what is not pinned */
+    for (htt_rc rc = HTT_OK; rc == HTT_OK; rows++)
+        rc = htt_cursor_next(cursor, &key);
+    assert_int_equal(rows, 200);
+    htt_cursor_close(cursor);
+    assert_int_equal(htt_renew(reader), HTT_OK);
+    txn_expect(reader, 0, 400, 6);
+    htt_abort(reader);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_txn__a_second_writer_waits_and_then_gives_up),
         cmocka_unit_test(test_txn__a_reader_sees_one_state_from_begin_to_end),
+        cmocka_unit_test(test_txn__reset_lets_go_and_renew_sees_the_newest_state),
+        cmocka_unit_test(test_txn__a_cursor_goes_on_when_its_transaction_is_reset),
         cmocka_unit_test(test_txn__pages_are_reused_unless_a_reader_is_pinned),
         cmocka_unit_test(test_txn__a_commit_without_changes_writes_nothing),
         cmocka_unit_test(test_txn__after_prepare_a_commit_only_writes_the_meta_page),

@@ -124,11 +124,33 @@ static void test_arguments__constraints_that_cannot_be_kept_are_refused(void **s
 
 static void test_arguments__types_give_sqlites_affinity(void **state) {
     sqlite3 *const db = fixture_db(state);
-    static const char *const types[] = {
-        "INT", "INTEGER", "TINYINT", "UNSIGNED BIG INT", "CHARACTER(20)", "VARCHAR(255)",
-        "NATIVE CHARACTER(70)", "TEXT", "CLOB", "BLOB", "REAL", "DOUBLE", "DOUBLE PRECISION",
-        "FLOAT", "NUMERIC", "DECIMAL(10,5)", "BOOLEAN", "DATE", "ANY", "STRING", "POINT",
-        "CHARINT", "BLOBREAL", "REALBLOB", "FLOATING BLOB", "\"my int\"", ""};
+    static const char *const types[] = {"INT",
+                                        "INTEGER",
+                                        "TINYINT",
+                                        "UNSIGNED BIG INT",
+                                        "CHARACTER(20)",
+                                        "VARCHAR(255)",
+                                        "NATIVE CHARACTER(70)",
+                                        "TEXT",
+                                        "CLOB",
+                                        "BLOB",
+                                        "REAL",
+                                        "DOUBLE",
+                                        "DOUBLE PRECISION",
+                                        "FLOAT",
+                                        "NUMERIC",
+                                        "DECIMAL(10,5)",
+                                        "BOOLEAN",
+                                        "DATE",
+                                        "ANY",
+                                        "STRING",
+                                        "POINT",
+                                        "CHARINT",
+                                        "BLOBREAL",
+                                        "REALBLOB",
+                                        "FLOATING BLOB",
+                                        "\"my int\"",
+                                        ""};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         char sql[512];
         char *expected;

@@ -29,8 +29,8 @@ static const char *const faults_work[][8] = {
      "UPDATE kv SET value = 'changed' WHERE key < 4", "ROLLBACK TO a",
      "DELETE FROM kv WHERE key = 1", "COMMIT"},
     {"UPDATE OR REPLACE kv SET key = 4 WHERE key = 2"},
-    {"BEGIN", "INSERT INTO kv SELECT key || ' copy', zeroblob(5000) FROM kv",
-     "SAVEPOINT b", "DELETE FROM kv WHERE key = 'three'", "RELEASE b", "COMMIT"},
+    {"BEGIN", "INSERT INTO kv SELECT key || ' copy', zeroblob(5000) FROM kv", "SAVEPOINT b",
+     "DELETE FROM kv WHERE key = 'three'", "RELEASE b", "COMMIT"},
     {"INSERT OR REPLACE INTO kv VALUES ('three', 'again'), (5, zeroblob(100000))"},
     {"DELETE FROM kv WHERE key = 5"},
 };
@@ -105,8 +105,10 @@ static void faults_read(faults_run *faults) {
 static bool faults_workload(faults_run *faults, const char *path, const char *options) {
     char sql[256];
     faults->db = fixture_open_path(path);
-    run(faults->db, "PRAGMA synchronous = OFF; CREATE TABLE p(key PRIMARY KEY, value) WITHOUT ROWID");
-    snprintf(sql, sizeof sql, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'%s)", options);
+    run(faults->db,
+        "PRAGMA synchronous = OFF; CREATE TABLE p(key PRIMARY KEY, value) WITHOUT ROWID");
+    snprintf(sql, sizeof sql, "CREATE VIRTUAL TABLE kv USING htt('kv.htt', busy_timeout=100%s)",
+             options);
     if (faults_exec(faults, sql) != SQLITE_OK) {
         return false;
     }
@@ -119,7 +121,8 @@ static bool faults_workload(faults_run *faults, const char *path, const char *op
 
 static char *faults_rows(sqlite3 *db, const char *table) {
     char sql[128];
-    snprintf(sql, sizeof sql, "SELECT key, length(value), typeof(value) FROM %s ORDER BY key", table);
+    snprintf(sql, sizeof sql, "SELECT key, length(value), typeof(value) FROM %s ORDER BY key",
+             table);
     return fixture_query(db, sql);
 }
 
@@ -192,17 +195,16 @@ static void faults_sweep(const char *options) {
         {.kinds = FAULT_MEMORY, .error = ENOMEM},
         {.kinds = FAULT_MEMORY, .error = ENOMEM, .persistent = true},
     };
-    const bool every = getenv("HTT_TEST_LONG") != NULL;
     fault_env *const fault = fault_env_new(htt_env_system());
     htt_arguments_env = fault_env_table(fault);
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         fault_plan plan = plans[i];
-        unsigned rounds = 0;
-        /* All of the first calls, then ever fewer. */
-        for (plan.nth = 1; faults_round(fault, &plan, options); rounds++) {
-            plan.nth += every ? 1 : 1 + plan.nth / 8;
+        plan.nth = 1;
+        while (faults_round(fault, &plan, options)) {
+            plan.nth++;
         }
-        print_message("plan %zu%s: %u rounds\n", i, options, rounds);
+        print_message("plan %zu%s: %llu rounds
+", i, options, (unsigned long long)plan.nth);
     }
     htt_arguments_env = NULL;
     fault_env_free(fault);

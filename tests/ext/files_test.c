@@ -12,6 +12,8 @@
 
 #include "engine/htt.h"
 
+enum { FILES_NOBODY = 65534 }; /* a user without rights */
+
 static void write_file(const char *path, const char *bytes, size_t size) {
     FILE *const file = fopen(path, "wb");
     assert_non_null(file);
@@ -153,12 +155,13 @@ static void test_files__existing_file_is_taken_if_its_columns_fit(void **state) 
         "id INTEGER PRIMARY KEY, name TEXT, more NOT NULL",
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        char *const sql = sqlite3_mprintf("CREATE VIRTUAL TABLE t USING htt('t.htt', %s)",
-                                          others[i]);
+        char *const sql =
+            sqlite3_mprintf("CREATE VIRTUAL TABLE t USING htt('t.htt', %s)", others[i]);
         expect_error(db, sql, SQLITE_ERROR, "has the columns");
         sqlite3_free(sql);
     }
-    run(db, "CREATE VIRTUAL TABLE t USING htt('t.htt', ID integer, \"name\"  text,PRIMARY KEY(id))");
+    run(db,
+        "CREATE VIRTUAL TABLE t USING htt('t.htt', ID integer, \"name\"  text,PRIMARY KEY(id))");
     expect(db, "SELECT * FROM t", "1|one");
 }
 
@@ -280,21 +283,73 @@ static void test_files__drop_leaves_the_file(void **state) {
     expect(db, "SELECT count(*) FROM htt_store", "0");
 }
 
+/* Root may write everything: these tests are somebody else meanwhile. */
+static void files_give_to_nobody(void **state) {
+    static const char *const names[] = {"", "test.db", "kv.htt", "kv.htt-lock"};
+    for (size_t i = 0; geteuid() == 0 && i < sizeof names / sizeof names[0]; i++) {
+        (void)!chown(fixture_path(state, names[i]), FILES_NOBODY, FILES_NOBODY);
+    }
+    if (geteuid() == 0) {
+        assert_int_equal(seteuid(FILES_NOBODY), 0);
+    }
+}
+
+static void files_be_oneself(void) {
+    if (getuid() == 0) {
+        assert_int_equal(seteuid(0), 0);
+    }
+}
+
 static void test_files__readonly_file_is_read(void **state) {
     sqlite3 *db = fixture_db(state);
-    if (geteuid() == 0) {
-        skip(); /* root may write everything */
-    }
     run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 2)");
-    assert_int_equal(sqlite3_close(fixture_open(state, NULL)), SQLITE_OK);
+    fixture_reopen(state);
     assert_int_equal(chmod(fixture_path(state, "kv.htt"), 0400), 0);
-    db = fixture_reopen(state);
+    files_give_to_nobody(state);
+    db = fixture_open(state, NULL);
     expect(db, "SELECT * FROM kv", "1|2");
     expect_error(db, "INSERT INTO kv VALUES (3, 4)", SQLITE_READONLY, "read-only");
     run(db, "BEGIN; CREATE TABLE t(x)");
     expect_error(db, "UPDATE kv SET value = 3", SQLITE_READONLY, "read-only");
+    expect(db, "SELECT * FROM kv WHERE key = 1", "1|2");
     run(db, "COMMIT");
     expect(db, "SELECT count(*) FROM t", "0");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    files_be_oneself();
+}
+
+static void test_files__readonly_directory_is_read(void **state) {
+    sqlite3 *db = fixture_db(state);
+    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 2)");
+    fixture_reopen(state);
+    assert_int_equal(unlink(fixture_path(state, "kv.htt-lock")), 0);
+    files_give_to_nobody(state);
+    assert_int_equal(chmod(fixture_folder(state), 0500), 0);
+    db = fixture_open(state, NULL);
+    expect(db, "SELECT * FROM kv", "1|2");
+    expect_error(db, "INSERT INTO kv VALUES (3, 4)", SQLITE_READONLY, "");
+    expect_error(db, "CREATE VIRTUAL TABLE new USING htt('new.htt')", SQLITE_READONLY_DIRECTORY,
+                 "");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(chmod(fixture_folder(state), 0700), 0);
+    files_be_oneself();
+}
+
+static void test_files__unreadable_file_and_directory(void **state) {
+    sqlite3 *db = fixture_db(state);
+    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 2)");
+    fixture_reopen(state);
+    files_give_to_nobody(state);
+    assert_int_equal(chmod(fixture_path(state, "kv.htt"), 0), 0);
+    assert_int_equal(mkdir(fixture_path(state, "closed"), 0), 0);
+    db = fixture_open(state, NULL);
+    expect_error(db, "SELECT * FROM kv", SQLITE_CANTOPEN, "kv.htt");
+    expect_error(db, "CREATE VIRTUAL TABLE t USING htt('closed/t.htt')", SQLITE_CANTOPEN,
+                 "closed/t.htt");
+    assert_int_equal(chmod(fixture_path(state, "kv.htt"), 0600), 0);
+    expect(db, "SELECT * FROM kv", "1|2");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    files_be_oneself();
 }
 
 static void test_files__readonly_database_reads(void **state) {
@@ -303,9 +358,9 @@ static void test_files__readonly_database_reads(void **state) {
     sqlite3 *other = NULL;
     char *message = NULL;
     int sqlite3_htt_init(sqlite3 *, char **, const void *);
-    assert_int_equal(sqlite3_open_v2(fixture_path(state, "test.db"), &other, SQLITE_OPEN_READONLY,
-                                     NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_open_v2(fixture_path(state, "test.db"), &other, SQLITE_OPEN_READONLY, NULL),
+        SQLITE_OK);
     assert_int_equal(sqlite3_htt_init(other, &message, NULL), SQLITE_OK);
     expect(other, "SELECT * FROM kv", "1|2");
     assert_int_equal(sqlite3_exec(other, "INSERT INTO kv VALUES (3, 4)", NULL, NULL, NULL),
@@ -328,8 +383,9 @@ static void test_files__c_interface_and_sql_share_a_file(void **state) {
     assert_int_equal(htt_put(txn, htt_text("nothing"), htt_null(), 0), HTT_OK);
     assert_int_equal(htt_commit(txn), HTT_OK);
     run(db, "CREATE VIRTUAL TABLE c USING htt('c.htt')");
-    expect(db, "SELECT key, value, typeof(value) FROM c ORDER BY key",
-           "hostname|www.example.com|text\nnothing|NULL|null\nport|443|integer\nx'0102'|x'03'|blob");
+    expect(
+        db, "SELECT key, value, typeof(value) FROM c ORDER BY key",
+        "hostname|www.example.com|text\nnothing|NULL|null\nport|443|integer\nx'0102'|x'03'|blob");
     run(db, "UPDATE c SET value = value + 1 WHERE key = 'port';"
             "INSERT INTO c VALUES ('user', 'me')");
     assert_int_equal(htt_get_int(store, "port", &number), HTT_OK);
@@ -415,6 +471,8 @@ int main(void) {
         fixture_test(test_files__temp_is_refused),
         fixture_test(test_files__drop_leaves_the_file),
         fixture_test(test_files__readonly_file_is_read),
+        fixture_test(test_files__readonly_directory_is_read),
+        fixture_test(test_files__unreadable_file_and_directory),
         fixture_test(test_files__readonly_database_reads),
         fixture_test(test_files__c_interface_and_sql_share_a_file),
         fixture_test(test_files__damaged_value_leaves_the_transaction_alive),

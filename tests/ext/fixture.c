@@ -19,9 +19,11 @@ typedef struct fixture {
     sqlite3 *db;      /* test.db */
 } fixture;
 
+/* In memory where there is a file system for that: these tests make many files and sync them. */
 void fixture_make_folder(char *folder, size_t size) {
-    const char *const base = getenv("TMPDIR");
-    snprintf(folder, size, "%s/htt-ext.XXXXXX", base == NULL ? "/tmp" : base);
+    const char *const chosen = getenv("TMPDIR");
+    const char *const usual = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(folder, size, "%s/htt-ext.XXXXXX", chosen == NULL ? usual : chosen);
     assert_non_null(mkdtemp(folder));
 }
 
@@ -109,6 +111,20 @@ static void fixture_print_real(sqlite3_str *out, double real) {
     sqlite3_str_appendf(out, negative_zero ? "-0.0" : "%!.17g", real);
 }
 
+static void fixture_print_hex(sqlite3_str *out, const unsigned char *bytes, int size) {
+    static const char digits[] = "0123456789abcdef";
+    char pairs[512];
+    int used = 0;
+    for (int i = 0; i < size; i++) {
+        pairs[used++] = digits[bytes[i] >> 4];
+        pairs[used++] = digits[bytes[i] & 15];
+        if (used == sizeof pairs || i == size - 1) {
+            sqlite3_str_append(out, pairs, used);
+            used = 0;
+        }
+    }
+}
+
 static void fixture_print(sqlite3_str *out, sqlite3_stmt *statement, int column) {
     const unsigned char *bytes;
     switch (sqlite3_column_type(statement, column)) {
@@ -116,14 +132,10 @@ static void fixture_print(sqlite3_str *out, sqlite3_stmt *statement, int column)
     case SQLITE_BLOB:
         bytes = sqlite3_column_blob(statement, column);
         sqlite3_str_appendall(out, "x'");
-        for (int i = 0; i < sqlite3_column_bytes(statement, column); i++) {
-            sqlite3_str_appendf(out, "%02x", bytes[i]);
-        }
+        fixture_print_hex(out, bytes, sqlite3_column_bytes(statement, column));
         sqlite3_str_appendall(out, "'");
         break;
-    case SQLITE_FLOAT:
-        fixture_print_real(out, sqlite3_column_double(statement, column));
-        break;
+    case SQLITE_FLOAT: fixture_print_real(out, sqlite3_column_double(statement, column)); break;
     default:
         bytes = sqlite3_column_text(statement, column);
         sqlite3_str_append(out, (const char *)bytes, sqlite3_column_bytes(statement, column));

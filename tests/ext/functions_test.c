@@ -15,7 +15,8 @@ extern const char htt_store_row_schema[]; /* ext/store_row.h */
 
 static sqlite3 *functions_make(void **state) {
     sqlite3 *const db = fixture_db(state);
-    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 'one'), (2, 'two')");
+    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 'one'), (2, "
+            "'two')");
     return db;
 }
 
@@ -31,8 +32,9 @@ static void test_function__stat_gives_documented_names(void **state) {
            "depth_average\nutilisation\nuuid\npath\ndeclaration");
     expect(db, "SELECT value FROM htt_stat('kv') WHERE name = 'keys'", "2");
     expect(db, "SELECT value FROM htt_stat('kv', 'main') WHERE name = 'page_size'", "4096");
-    expect(db, "SELECT value = lower(hex(uuid)) FROM htt_stat('KV'), htt_store WHERE "
-               "htt_stat.name = 'uuid'",
+    expect(db,
+           "SELECT value = lower(hex(uuid)) FROM htt_stat('KV'), htt_store WHERE "
+           "htt_stat.name = 'uuid'",
            "1");
     run(db, "BEGIN; INSERT INTO kv VALUES (3, 'three')"); /* what the transaction sees */
     expect(db, "SELECT value FROM htt_stat('kv') WHERE name = 'keys'", "3");
@@ -42,8 +44,9 @@ static void test_function__stat_gives_documented_names(void **state) {
 static void test_function__stat_joins_with_the_schema(void **state) {
     sqlite3 *const db = functions_make(state);
     run(db, "CREATE VIRTUAL TABLE other USING htt('other.htt')");
-    expect(db, "SELECT s.name, t.value FROM sqlite_schema AS s JOIN htt_stat(s.name) AS t "
-               "WHERE s.rootpage = 0 AND t.name = 'keys' ORDER BY 1",
+    expect(db,
+           "SELECT s.name, t.value FROM sqlite_schema AS s JOIN htt_stat(s.name) AS t "
+           "WHERE s.rootpage = 0 AND t.name = 'keys' ORDER BY 1",
            "kv|2\nother|0");
 }
 
@@ -83,8 +86,9 @@ static void test_function__backup_is_a_file_of_its_own(void **state) {
 static void test_function__vacuum_makes_the_file_smaller(void **state) {
     sqlite3 *const db = functions_make(state);
     const char *const bytes = "SELECT value FROM htt_stat('kv') WHERE name = 'file_bytes'";
-    run(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) "
-            "INSERT INTO kv SELECT 'key ' || i, zeroblob(200) FROM c; DELETE FROM kv WHERE key > ''");
+    run(db,
+        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) "
+        "INSERT INTO kv SELECT 'key ' || i, zeroblob(200) FROM c; DELETE FROM kv WHERE key > ''");
     char *const before = fixture_query(db, bytes);
     expect(db, "SELECT htt_vacuum('kv') > 0", "1");
     char *const after = fixture_query(db, bytes);
@@ -130,7 +134,8 @@ static void test_function__htt_store_is_as_its_schema_file_says(void **state) {
         sqlite3_free(expected);
     }
     /* The checks: the same text but for comments and space. */
-    char *const kept = fixture_query(memory, "SELECT sql FROM sqlite_schema WHERE name = 'htt_store'");
+    char *const kept =
+        fixture_query(memory, "SELECT sql FROM sqlite_schema WHERE name = 'htt_store'");
     size_t length = 0;
     for (const char *at = kept; *at != '\0'; at++) {
         if (at[0] == '-' && at[1] == '-') {

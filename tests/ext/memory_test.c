@@ -20,8 +20,8 @@ static bool memory_fail_on;               /* and all that follow */
 
 static bool memory_fails(void) {
     memory_calls++;
-    return memory_fail_at > 0 && (memory_calls == memory_fail_at ||
-                                  (memory_fail_on && memory_calls > memory_fail_at));
+    return memory_fail_at > 0 &&
+           (memory_calls == memory_fail_at || (memory_fail_on && memory_calls > memory_fail_at));
 }
 
 static void *memory_malloc(int size) {
@@ -33,6 +33,7 @@ static void *memory_realloc(void *memory, int size) {
 }
 
 static const char *const memory_work[] = {
+    "PRAGMA synchronous = OFF",
     "CREATE VIRTUAL TABLE kv USING htt('kv.htt', sync=off, k TEXT PRIMARY KEY, a INT, b NOT NULL)",
     "INSERT INTO kv VALUES ('one', '1', x'01'), ('two', 2.0, zeroblob(3000)), (3, NULL, 'three')",
     "SELECT * FROM kv WHERE k = 'two'",

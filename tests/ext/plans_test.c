@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which plan a query gets, in the words of EXPLAIN QUERY PLAN; what is read and what is not.
+ * Which plan a query gets, in the words of EXPLAIN QUERY PLAN. What it reads and what not is seen
+ * in files_test.c, with values that are damaged.
  */
 #include "fixture.h"
 
@@ -84,8 +85,9 @@ static void test_plans__lists_give_each_row_once(void **state) {
             "INSERT INTO untyped VALUES (5), ('5'), (5.0), (NULL)");
     expect(db, "SELECT word, n FROM words WHERE word IN (5, '5', 5.0)", "5|five");
     expect(db, "SELECT word, n FROM words WHERE word IN (SELECT x FROM untyped)", "5|five");
-    expect(db, "SELECT count(*), sum(n) FROM words "
-               "WHERE word IN (SELECT 'name ' || id FROM wanted WHERE id < 1000)",
+    expect(db,
+           "SELECT count(*), sum(n) FROM words "
+           "WHERE word IN (SELECT 'name ' || id FROM wanted WHERE id < 1000)",
            "142|71071");
     expect(db, "SELECT count(*) FROM users WHERE id IN (SELECT id + 900 FROM users)", "100");
     expect(db, "SELECT count(*) FROM users WHERE id IN (SELECT id FROM users) AND name > 'name 5'",
@@ -102,8 +104,6 @@ static void test_plans__number_of_no_type_does_not_find_its_text(void **state) {
     expect(db, "SELECT n FROM words WHERE word IN (SELECT x FROM untyped)", "");
     expect(db, "SELECT n FROM words WHERE word = 5", "five");
 }
-
-/* Values of overflow pages that are damaged on purpose show whether they are read: files_test. */
 
 static void test_plans__rows_are_estimated(void **state) {
     sqlite3 *const db = fixture_db(state);

@@ -121,9 +121,10 @@ static void test_transaction__create_rolled_back_to_a_savepoint_keeps_no_rows(vo
     expect_error(db, all, SQLITE_ERROR, "no such table: kv");
     run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt')");
     expect(db, all, "");
-    run(db, "DROP TABLE kv; BEGIN; SAVEPOINT a; CREATE VIRTUAL TABLE kv USING htt('kv.htt');"
-            "INSERT INTO kv VALUES (1, 'ghost'); ROLLBACK TO a;"
-            "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (2, 'two'); COMMIT");
+    run(db,
+        "DROP TABLE kv; BEGIN; SAVEPOINT a; CREATE VIRTUAL TABLE kv USING htt('kv.htt');"
+        "INSERT INTO kv VALUES (1, 'ghost'); ROLLBACK TO a;"
+        "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (2, 'two'); COMMIT");
     expect(db, all, "2|two");
 }
 

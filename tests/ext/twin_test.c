@@ -17,30 +17,46 @@
 #include <string.h>
 #include <time.h>
 
-#define TWIN_STEPS_DEFAULT 20000
+#define TWIN_STEPS_DEFAULT 60000
 #define TWIN_STEPS_LONG 1000000
 #define TWIN_SQL_SIZE 4096
 
 /* A declaration to try. Columns are named k (the key) and others; see twin_column. */
 typedef struct twin_kind {
-    const char *name;     /* of the run */
+    const char *name;      /* of the run */
     const char *arguments; /* behind the file's name in USING htt(...), "" = none */
-    const char *columns;  /* of the ordinary table */
-    const char *key;      /* name of the key column */
+    const char *columns;   /* of the ordinary table */
+    const char *key;       /* name of the key column */
     const char *others[4]; /* names of the others, NULL = no more */
-    bool text_key;        /* the key is TEXT or untyped: numbers from columns are left out */
+    bool text_key;         /* the key is TEXT or untyped: numbers from columns are left out */
 } twin_kind;
 
 static const twin_kind twin_kinds[] = {
     {"untyped", "", "key PRIMARY KEY, value", "key", {"value"}, true},
-    {"integer key", ", k INTEGER PRIMARY KEY, a TEXT, b REAL NOT NULL, c",
-     "k INTEGER PRIMARY KEY, a TEXT, b REAL NOT NULL, c", "k", {"a", "b", "c"}, false},
-    {"text key in the middle", ", a INT, k TEXT PRIMARY KEY, b NUMERIC",
-     "a INT, k TEXT PRIMARY KEY, b NUMERIC", "k", {"a", "b"}, true},
-    {"real key", ", k REAL PRIMARY KEY, a BLOB NOT NULL", "k REAL PRIMARY KEY, a BLOB NOT NULL",
-     "k", {"a"}, false},
-    {"numeric key", ", a COLLATE NOCASE, k DECIMAL(10,2), b VARCHAR(20), PRIMARY KEY(k)",
-     "a COLLATE NOCASE, k DECIMAL(10,2), b VARCHAR(20), PRIMARY KEY(k)", "k", {"a", "b"}, false},
+    {"integer key",
+     ", k INTEGER PRIMARY KEY, a TEXT, b REAL NOT NULL, c",
+     "k INTEGER PRIMARY KEY, a TEXT, b REAL NOT NULL, c",
+     "k",
+     {"a", "b", "c"},
+     false},
+    {"text key in the middle",
+     ", a INT, k TEXT PRIMARY KEY, b NUMERIC",
+     "a INT, k TEXT PRIMARY KEY, b NUMERIC",
+     "k",
+     {"a", "b"},
+     true},
+    {"real key",
+     ", k REAL PRIMARY KEY, a BLOB NOT NULL",
+     "k REAL PRIMARY KEY, a BLOB NOT NULL",
+     "k",
+     {"a"},
+     false},
+    {"numeric key",
+     ", a COLLATE NOCASE, k DECIMAL(10,2), b VARCHAR(20), PRIMARY KEY(k)",
+     "a COLLATE NOCASE, k DECIMAL(10,2), b VARCHAR(20), PRIMARY KEY(k)",
+     "k",
+     {"a", "b"},
+     false},
 };
 
 typedef struct twin {
@@ -72,32 +88,91 @@ static void twin_add(twin *t, const char *format, ...) __attribute__((format(pri
 static void twin_add(twin *t, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    const int size =
-        vsnprintf(t->sql + t->size, sizeof t->sql - t->size, format, arguments);
+    const int size = vsnprintf(t->sql + t->size, sizeof t->sql - t->size, format, arguments);
     va_end(arguments);
     assert_true(size >= 0 && (size_t)size < sizeof t->sql - t->size);
     t->size += (size_t)size;
 }
 
 static void twin_add_value(twin *t) {
-    static const char *const values[] = {
-        "NULL", "0", "1", "-1", "127", "128", "1.0", "1.5", "-0.0", "0.0", "1e300", "-1e300",
-        "9007199254740993", "9007199254740992.0", "9223372036854775807", "9e999", "-9e999",
-        "-9223372036854775808", "9223372036854775808", "-9223372036854775808.0", "''", "'a'", "'A'",
-        "' 12 '", "'1e2'", "'0x10'", "'1_0'", "'5'", "'05'", "'5.0'", "'-0.0'", "'1e400'",
-        "'9007199254740993'", "'9007199254740993.0'", "'abc def'", "x''", "x'00'", "x'61'",
-        "x'35'", "char(97,0,98)", "char(8364,128512)", "zeroblob(300)", "zeroblob(9000)",
-        "printf('%5000d', 7)", "1e2", "0.1", "true"};
+    static const char *const values[] = {"NULL",
+                                         "0",
+                                         "1",
+                                         "-1",
+                                         "127",
+                                         "128",
+                                         "1.0",
+                                         "1.5",
+                                         "-0.0",
+                                         "0.0",
+                                         "1e300",
+                                         "-1e300",
+                                         "9007199254740993",
+                                         "9007199254740992.0",
+                                         "9223372036854775807",
+                                         "9e999",
+                                         "-9e999",
+                                         "-9223372036854775808",
+                                         "9223372036854775808",
+                                         "-9223372036854775808.0",
+                                         "''",
+                                         "'a'",
+                                         "'A'",
+                                         "' 12 '",
+                                         "'1e2'",
+                                         "'0x10'",
+                                         "'1_0'",
+                                         "'5'",
+                                         "'05'",
+                                         "'5.0'",
+                                         "'-0.0'",
+                                         "'1e400'",
+                                         "'9007199254740993'",
+                                         "'9007199254740993.0'",
+                                         "'abc def'",
+                                         "x''",
+                                         "x'00'",
+                                         "x'61'",
+                                         "x'35'",
+                                         "char(97,0,98)",
+                                         "char(8364,128512)",
+                                         "zeroblob(300)",
+                                         "zeroblob(9000)",
+                                         "printf('%5000d', 7)",
+                                         "1e2",
+                                         "0.1",
+                                         "true"};
     twin_add(t, "%s", values[twin_below(t, sizeof values / sizeof values[0])]);
 }
 
 /* Keys are few, so that they meet. */
 static void twin_add_key(twin *t) {
-    static const char *const odd[] = {
-        "NULL", "1.0", "2.5", "'1'", "'2.50'", "x'31'", "''", "x''", "'a'", "'A'", "'abc'", "-0.0",
-        "9007199254740993", "9007199254740992.0", "9223372036854775807", "9223372036854775808",
-        "-9223372036854775808", "-9223372036854775808.0", "' 3 '", "'3e0'", "'0x3'", "9e999",
-        "zeroblob(2000)", "char(97,0)", "char(97)", "printf('%600d', 1)"};
+    static const char *const odd[] = {"NULL",
+                                      "1.0",
+                                      "2.5",
+                                      "'1'",
+                                      "'2.50'",
+                                      "x'31'",
+                                      "''",
+                                      "x''",
+                                      "'a'",
+                                      "'A'",
+                                      "'abc'",
+                                      "-0.0",
+                                      "9007199254740993",
+                                      "9007199254740992.0",
+                                      "9223372036854775807",
+                                      "9223372036854775808",
+                                      "-9223372036854775808",
+                                      "-9223372036854775808.0",
+                                      "' 3 '",
+                                      "'3e0'",
+                                      "'0x3'",
+                                      "9e999",
+                                      "zeroblob(2000)",
+                                      "char(97,0)",
+                                      "char(97)",
+                                      "printf('%600d', 1)"};
     const unsigned which = twin_below(t, 10);
     if (which < 6) {
         twin_add(t, "%u", twin_below(t, 30));
@@ -119,9 +194,8 @@ static const char *twin_other(twin *t) {
 /* ------------------------------------------------------------- statements */
 
 static const char *twin_or(twin *t) {
-    static const char *const clauses[] = {"",           "",          "",
-                                          " OR REPLACE", " OR IGNORE", " OR ABORT",
-                                          " OR FAIL",    " OR ROLLBACK"};
+    static const char *const clauses[] = {"",           "",          "",         " OR REPLACE",
+                                          " OR IGNORE", " OR ABORT", " OR FAIL", " OR ROLLBACK"};
     const unsigned which = twin_below(t, 8);
     if (which == 7 && twin_below(t, 3) != 0) {
         return ""; /* transactions should live for a while */
@@ -205,8 +279,9 @@ static void twin_make_update(twin *t) {
         return;
     case 1: { /* many rows get keys that none of them has */
         static const char *const clauses[] = {"", " OR IGNORE", " OR REPLACE", " OR ABORT"};
-        twin_add(t, "UPDATE%s t SET %s = %s + 1000 WHERE typeof(%s) = 'integer' AND %s >= 0 "
-                    "AND %s < %u",
+        twin_add(t,
+                 "UPDATE%s t SET %s = %s + 1000 WHERE typeof(%s) = 'integer' AND %s >= 0 "
+                 "AND %s < %u",
                  clauses[twin_below(t, 4)], key, key, key, key, key, twin_below(t, 25));
         return;
     }
@@ -250,9 +325,7 @@ static void twin_make_delete(twin *t) {
         twin_add(t, "DELETE FROM t WHERE %s > %u AND typeof(%s) = 'integer'", key,
                  500 + twin_below(t, 1000), key);
         return;
-    default:
-        twin_add(t, "DELETE FROM t WHERE %s = ", key);
-        twin_add_key(t);
+    default: twin_add(t, "DELETE FROM t WHERE %s = ", key); twin_add_key(t);
     }
 }
 
@@ -278,9 +351,14 @@ static void twin_make_select(twin *t) {
                  twin_other(t));
         return;
     case 4: /* a join; see twin_kind.text_key */
-        twin_add(t, "SELECT source.rowid, t.* FROM source JOIN t ON t.%s = source.x%s "
-                    "ORDER BY source.rowid, typeof(t.%s), t.%s",
-                 key, t->kind->text_key ? "" : twin_below(t, 2) == 0 ? "" : "n", key, key);
+        twin_add(t,
+                 "SELECT source.rowid, t.* FROM source JOIN t ON t.%s = source.x%s "
+                 "ORDER BY source.rowid, typeof(t.%s), t.%s",
+                 key,
+                 t->kind->text_key       ? ""
+                 : twin_below(t, 2) == 0 ? ""
+                                         : "n",
+                 key, key);
         return;
     case 5:
         twin_add(t, "SELECT %s FROM t WHERE %s = ", key, key);
@@ -290,9 +368,7 @@ static void twin_make_select(twin *t) {
     case 6:
         twin_add(t, "SELECT min(%s), max(%s) FROM t WHERE %s IS NOT NULL", key, key, twin_other(t));
         return;
-    default:
-        twin_add(t, "SELECT *, typeof(%s) FROM t WHERE %s = ", key, key);
-        twin_add_key(t);
+    default: twin_add(t, "SELECT *, typeof(%s) FROM t WHERE %s = ", key, key); twin_add_key(t);
     }
 }
 
@@ -535,8 +611,7 @@ static void test_twin__random_statements_have_the_same_outcome(void **state) {
     const char *const seed_text = getenv("HTT_TEST_SEED");
     const char *const steps_text = getenv("HTT_TEST_STEPS");
     const size_t kinds = sizeof twin_kinds / sizeof twin_kinds[0];
-    const uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10)
-                                            : (uint64_t)time(NULL);
+    const uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : (uint64_t)time(NULL);
     unsigned steps = getenv("HTT_TEST_LONG") != NULL ? TWIN_STEPS_LONG : TWIN_STEPS_DEFAULT;
     (void)state;
     if (steps_text != NULL) {

@@ -8,14 +8,55 @@
 #include <string.h>
 
 static const char *const values[] = {
-    "NULL", "0", "-1", "127", "-128", "32768", "9223372036854775807", "-9223372036854775808",
-    "9223372036854775808", "-9223372036854775809", "9007199254740993", "1.0", "-0.0", "0.1",
-    "1e300", "9e999", "-9e999", "5e-324", "''", "'a'", "char(0)", "char(97,0,98)", "char(8364)",
-    "char(128512)", "CAST(x'ff' AS TEXT)", "CAST(x'61ff00c3' AS TEXT)", "' 12 '", "'1e2'",
-    "'0x10'", "'1_0'", "'9007199254740993.0'", "'9223372036854775808'", "'1e400'", "'-0.0'",
-    "'+5'", "'5.'", "'.5'", "'5 x'", "x''", "x'00'", "x'3132'", "zeroblob(100000)",
-    "hex(zeroblob(50000))", "1e2", "4503599627370496.5", "140737488355328",
-    "-140737488355329", "9007199254740992.0", "'٣'",
+    "NULL",
+    "0",
+    "-1",
+    "127",
+    "-128",
+    "32768",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "9007199254740993",
+    "1.0",
+    "-0.0",
+    "0.1",
+    "1e300",
+    "9e999",
+    "-9e999",
+    "5e-324",
+    "''",
+    "'a'",
+    "char(0)",
+    "char(97,0,98)",
+    "char(8364)",
+    "char(128512)",
+    "CAST(x'ff' AS TEXT)",
+    "CAST(x'61ff00c3' AS TEXT)",
+    "' 12 '",
+    "'1e2'",
+    "'0x10'",
+    "'1_0'",
+    "'9007199254740993.0'",
+    "'9223372036854775808'",
+    "'1e400'",
+    "'-0.0'",
+    "'+5'",
+    "'5.'",
+    "'.5'",
+    "'5 x'",
+    "x''",
+    "x'00'",
+    "x'3132'",
+    "zeroblob(100000)",
+    "hex(zeroblob(50000))",
+    "1e2",
+    "4503599627370496.5",
+    "140737488355328",
+    "-140737488355329",
+    "9007199254740992.0",
+    "'٣'",
 };
 enum { VALUE_COUNT = sizeof values / sizeof values[0] };
 
@@ -59,8 +100,7 @@ static void values_make(sqlite3 *db, const char *columns, const char *file) {
 
 static void values_check_columns(sqlite3 *db, const char *file) {
     run(db, "BEGIN");
-    values_make(db, "k INTEGER PRIMARY KEY, a, b INTEGER, c TEXT, d REAL, e NUMERIC, f BLOB",
-                file);
+    values_make(db, "k INTEGER PRIMARY KEY, a, b INTEGER, c TEXT, d REAL, e NUMERIC, f BLOB", file);
     for (int i = 0; i < VALUE_COUNT; i++) {
         char sql[512];
         const char *const v = values[i];
