@@ -12,12 +12,11 @@ SQLITE_EXTENSION_INIT1
 #endif
 
 #include "function.h"
+#include "htt_sqlite.h"
 #include "vtab.h"
 #include "witness.h"
 
 enum { EXT_SQLITE_MIN = 3040001 }; /* older ones lack functions that we call */
-
-HTT_API int sqlite3_htt_init(sqlite3 *db, char **message_out, const sqlite3_api_routines *api);
 
 /* Loading it twice into a connection is loading it once. */
 static int ext_is_loaded(sqlite3 *db) {

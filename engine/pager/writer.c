@@ -135,6 +135,8 @@ htt_rc htt_writer_allocate(htt_writer *writer, uint32_t *number_out, htt_error *
     uint32_t number;
 
     if (htt_pool_take(&writer->pool, &number)) {
+        if (htt_frames_find(writer, number) != NULL)
+            return htt_error_page(error, HTT_CORRUPT, number, "it is in the free list twice");
         writer->stat.reused++;
     } else {
         if (writer->page_count >= HTT_PAGE_NUMBER_MAX)

@@ -152,7 +152,33 @@ static uint64_t deal_slot(const htt_tree_scratch *scratch, uint32_t from, uint32
     return bytes;
 }
 
-bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t first_slot) {
+/*
+ * Fills one page after the other. No other way of cutting the slots' order needs fewer pages, so
+ * this one fits if any does; but its pages are full, and soon too full.
+ */
+static bool deal_plan_full(htt_tree *tree, uint32_t pages, uint32_t first_slot) {
+    htt_tree_scratch *scratch = tree->scratch;
+    uint64_t capacity = htt_tree_page_capacity(tree->view);
+    htt_deal *deal = &scratch->deal;
+    uint32_t item = 0, end;
+    for (deal->count = 0; deal->count < pages && item < scratch->count; deal->count++) {
+        uint64_t bytes = deal_slot(scratch, item, &end);
+        if (bytes > capacity)
+            return false;
+        deal->starts[deal->count] = deal->count == 0 ? first_slot : scratch->sorted[item].slot;
+        while (bytes <= capacity) {
+            item = end;
+            if (item == scratch->count)
+                break;
+            bytes += deal_slot(scratch, item, &end);
+        }
+        deal->ends[deal->count] = item;
+    }
+    return item == scratch->count;
+}
+
+/* About equal parts. */
+static bool deal_plan_equal(htt_tree *tree, uint32_t pages, uint32_t first_slot) {
     htt_tree_scratch *scratch = tree->scratch;
     uint64_t capacity = htt_tree_page_capacity(tree->view);
     uint64_t left = scratch->bytes;
@@ -179,6 +205,19 @@ bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t first_slot) {
         left -= bytes;
     }
     return item == scratch->count;
+}
+
+bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t more, uint32_t first_slot) {
+    assert(pages + more <= HTT_DEAL_MAX);
+    if (deal_plan_equal(tree, pages, first_slot))
+        return true;
+    if (!deal_plan_full(tree, pages + more, first_slot))
+        return false;
+    for (uint32_t i = 1; i <= more; i++) {
+        if (deal_plan_equal(tree, pages + i, first_slot))
+            return true;
+    }
+    return deal_plan_full(tree, pages + more, first_slot);
 }
 
 void htt_deal_undo(htt_tree *tree, const htt_ref *refs, uint32_t count) {

@@ -66,7 +66,7 @@ typedef struct htt_need {
 } htt_need;
 
 /* Pages that records are dealt out to; the limits bound every structural step. */
-enum { HTT_DEAL_MAX = 2 * HTT_GROUP_MAX };
+enum { HTT_DEAL_MAX = 4 * HTT_GROUP_MAX };
 
 typedef struct htt_deal {
     uint32_t count;                /* pages */
@@ -95,10 +95,10 @@ htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const ht
                   uint8_t salt, uint32_t slots_log2, uint32_t first_slot, uint32_t end_slot);
 
 /*
- * Plans how the gathered records go into `pages` pages in about equal parts. False: they do not
- * fit, or cannot be cut there.
+ * Plans how the gathered records go into `pages` pages in about equal parts, or into up to `more`
+ * more, or into those with as few as possible. False: they cannot be cut at slots so that they fit.
  */
-bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t first_slot);
+bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t more, uint32_t first_slot);
 
 /* Makes the planned pages and fills them; a page without records is the ref (0, 0). On failure
  * nothing has changed. */

@@ -3,6 +3,7 @@
 #include "tree/path.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/value.h"
@@ -101,10 +102,19 @@ void htt_path_refer(htt_tree *tree, htt_path *path, uint32_t level, htt_ref ref)
     }
 }
 
-static htt_rc path_edit_page(htt_tree *tree, htt_path *path, uint32_t level, uint32_t *number,
-                             uint8_t sub, uint8_t **bytes_out) {
+htt_rc htt_tree_edit(htt_tree *tree, uint32_t *number, const uint8_t *seen, uint8_t **bytes_out) {
+    htt_view *view = tree->view;
     uint32_t old = *number;
-    htt_rc rc = htt_writer_edit(tree->view->writer, number, bytes_out, tree->view->error);
+    htt_rc rc = htt_writer_edit(view->writer, number, bytes_out, view->error);
+    if (rc == HTT_OK && *bytes_out != seen && memcmp(*bytes_out, seen, view->page_size) != 0)
+        return htt_error_page(view->error, HTT_CORRUPT, old, "it is in use and in the free list");
+    return rc;
+}
+
+static htt_rc path_edit_page(htt_tree *tree, htt_path *path, uint32_t level, uint32_t *number,
+                             uint8_t sub, const uint8_t *seen, uint8_t **bytes_out) {
+    uint32_t old = *number;
+    htt_rc rc = htt_tree_edit(tree, number, seen, bytes_out);
     if (rc != HTT_OK || *number == old)
         return rc;
     if (sub == 0)
@@ -118,7 +128,7 @@ htt_rc htt_path_edit(htt_tree *tree, htt_path *path, uint32_t levels) {
     uint8_t *bytes;
     for (uint32_t i = 0; i < levels && i < path->depth; i++) {
         htt_step *step = &path->steps[i];
-        htt_rc rc = path_edit_page(tree, path, i, &step->page, step->sub, &bytes);
+        htt_rc rc = path_edit_page(tree, path, i, &step->page, step->sub, step->bytes, &bytes);
         if (rc != HTT_OK)
             return rc;
         step->bytes = bytes;
@@ -127,7 +137,8 @@ htt_rc htt_path_edit(htt_tree *tree, htt_path *path, uint32_t levels) {
         assert(step->node != NULL);
     }
     if (levels > path->depth && path->leaf.page != 0) {
-        htt_rc rc = path_edit_page(tree, path, path->depth, &path->leaf.page, 0, &bytes);
+        htt_rc rc = path_edit_page(tree, path, path->depth, &path->leaf.page, 0,
+                                   path->leaf_bytes, &bytes);
         if (rc != HTT_OK)
             return rc;
         path->leaf_bytes = bytes;

@@ -62,6 +62,12 @@ static inline uint8_t *htt_path_leaf(const htt_path *path) {
     return (uint8_t *)(uintptr_t)path->leaf_bytes;
 }
 
+/*
+ * htt_writer_edit for a page that the caller has looked at, at `seen`. HTT_CORRUPT: it became
+ * another page meanwhile, because a damaged free list gave its number to a new one.
+ */
+htt_rc htt_tree_edit(htt_tree *tree, uint32_t *number, const uint8_t *seen, uint8_t **bytes_out);
+
 /* Sets what the parent of level `level` (or the root) refers to. The parent is writable. */
 void htt_path_refer(htt_tree *tree, htt_path *path, uint32_t level, htt_ref ref);
 

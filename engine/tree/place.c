@@ -28,7 +28,7 @@ static uint32_t place_wanted(uint32_t size, uint32_t extra) {
 
 /* An index page of children near the path's child with room, other than `avoid`; 0 = none. */
 static htt_rc place_search(htt_tree *tree, const htt_step *parent, uint32_t wanted, uint32_t avoid,
-                           uint32_t *page_out) {
+                           uint32_t *page_out, const uint8_t **bytes_out) {
     uint32_t count = htt_node_count(parent->node), last = 0;
     uint32_t from = parent->child > PLACE_REACH ? parent->child - PLACE_REACH : 0;
     uint32_t end = parent->child + PLACE_REACH < count ? parent->child + PLACE_REACH : count;
@@ -45,6 +45,7 @@ static htt_rc place_search(htt_tree *tree, const htt_step *parent, uint32_t want
         if (htt_page_type(page) == HTT_PAGE_INDEX &&
             htt_index_fits(page, tree->view->page_size, wanted)) {
             *page_out = ref.page;
+            *bytes_out = page;
             return HTT_OK;
         }
     }
@@ -55,6 +56,7 @@ static htt_rc place_search(htt_tree *tree, const htt_step *parent, uint32_t want
 static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t size,
                        uint32_t extra, uint32_t avoid, htt_ref *ref_out, uint8_t **bytes_out) {
     htt_view *view = tree->view;
+    const uint8_t *seen;
     uint8_t *page;
     uint32_t number, old;
     htt_rc rc;
@@ -67,7 +69,8 @@ static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t
         *bytes_out = page + HTT_PAGE_HEADER_SIZE;
         return HTT_OK;
     }
-    rc = place_search(tree, &path->steps[parent], place_wanted(size, extra), avoid, &number);
+    rc = place_search(tree, &path->steps[parent], place_wanted(size, extra), avoid, &number,
+                      &seen);
     if (rc != HTT_OK)
         return rc;
     old = number;
@@ -76,7 +79,7 @@ static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t
         if (rc == HTT_OK)
             htt_index_init(page, view->page_size);
     } else {
-        rc = htt_writer_edit(view->writer, &number, &page, view->error);
+        rc = htt_tree_edit(tree, &number, seen, &page);
         if (rc == HTT_OK && number != old)
             htt_path_renumber(htt_path_node(path, parent), old, number);
     }

@@ -95,8 +95,8 @@ static htt_rc push_plan(htt_tree *tree, const push_group *group, const htt_need 
         if (tree->scratch->alike > capacity)
             return htt_error_set(tree->view->error, HTT_COLLISION,
                                  "more keys share one 128-bit hash than a page holds");
-        for (uint32_t more = 0; more < 4 && !*planned_out; more++)
-            *planned_out = htt_deal_plan(tree, pages + more, 0);
+        /* Large records may fill pages by half only: twice as many hold them in any case. */
+        *planned_out = htt_deal_plan(tree, pages, pages, 0);
         if (*planned_out || log2 + 1 > log2_max || log2 > HTT_NODE_SLOTS_LOG2_MIN + 4)
             break;
     }
@@ -148,21 +148,36 @@ static htt_rc push_apply(htt_tree *tree, htt_path *path, const push_group *group
     return HTT_OK;
 }
 
+/* Tries salts, and makes the node under the first that parts the records well enough. */
+static htt_rc push_group_down(htt_tree *tree, htt_path *path, const push_group *group,
+                              const htt_need *need, bool *done_out) {
+    htt_rc rc = HTT_OK;
+    *done_out = false;
+    for (uint32_t skip = 0; rc == HTT_OK && !*done_out && skip < PUSH_SALTS_MAX; skip++) {
+        uint8_t salt = htt_path_salt(path, skip);
+        uint32_t log2 = 0;
+        rc = push_plan(tree, group, need, salt, &log2, done_out);
+        if (rc == HTT_OK && *done_out)
+            rc = push_apply(tree, path, group, salt, log2);
+    }
+    return rc;
+}
+
 htt_rc htt_step_push(htt_tree *tree, htt_path *path, const htt_need *need, uint32_t width) {
     push_group group;
-    uint32_t log2;
-    bool planned;
+    bool done = false;
     if (path->depth >= HTT_DEPTH_MAX)
         return htt_error_set(tree->view->error, HTT_COLLISION,
                              "keys collide on %u index nodes in a row", HTT_DEPTH_MAX);
     htt_rc rc = push_choose(tree, path, width, &group);
-    for (uint32_t skip = 0; rc == HTT_OK && skip < PUSH_SALTS_MAX; skip++) {
-        uint8_t salt = htt_path_salt(path, skip);
-        rc = push_plan(tree, &group, need, salt, &log2, &planned);
-        if (rc == HTT_OK && planned)
-            return push_apply(tree, path, &group, salt, log2);
+    if (rc == HTT_OK)
+        rc = push_group_down(tree, path, &group, need, &done);
+    if (rc == HTT_OK && !done && group.count > 1) { /* the fewer records, the easier */
+        rc = push_choose(tree, path, 1, &group);
+        if (rc == HTT_OK)
+            rc = push_group_down(tree, path, &group, need, &done);
     }
-    if (rc != HTT_OK)
+    if (rc != HTT_OK || done)
         return rc;
     return htt_error_set(tree->view->error, HTT_COLLISION, "keys collide under %d salts in a row",
                          PUSH_SALTS_MAX);

@@ -123,11 +123,10 @@ htt_rc htt_step_share(htt_tree *tree, htt_path *path, const htt_need *need, bool
         return rc;
     bool plain =
         (window.used + need->size) * 100 <= capacity * window.count * tree->tuning.share_percent &&
-        htt_deal_plan(tree, window.count, first_slot);
+        htt_deal_plan(tree, window.count, 0, first_slot);
     if (!plain) {
         /* Where records are large, one page more may not be cut well enough, but two may. */
-        if (!htt_deal_plan(tree, window.count + 1, first_slot) &&
-            !htt_deal_plan(tree, window.count + 2, first_slot))
+        if (!htt_deal_plan(tree, window.count + 1, 1, first_slot))
             return HTT_OK;
         rc = htt_node_make_room(tree, path, path->depth - 1, 2 * HTT_NODE_CHILD_SIZE, &room);
         if (rc != HTT_OK || room == HTT_ROOM_NONE)

@@ -6,14 +6,12 @@
  */
 #include "txn/store.h"
 
-/* What went wrong in the target's own transaction becomes the caller's error. It is the copy's
- * handle that is poisoned, and that is given up. */
+/* What went wrong in the target's own transaction becomes the caller's error. */
 static htt_rc backup_fail(htt_txn *txn, const char *path, const htt_error *error) {
-    const htt_rc rc = error->rc == HTT_POISONED ? HTT_IO : error->rc;
-
-    return error->page != 0
-               ? htt_error_page(&txn->error, rc, error->page, "copy '%s': %s", path, error->text)
-               : htt_error_set(&txn->error, rc, "copy '%s': %s", path, error->text);
+    return error->page != 0 ? htt_error_page(&txn->error, error->rc, error->page, "copy '%s': %s",
+                                             path, error->text)
+                            : htt_error_set(&txn->error, error->rc, "copy '%s': %s", path,
+                                            error->text);
 }
 
 static htt_rc backup_rows(htt_txn *txn, htt_cursor *cursor, htt_txn *target, const char *path) {

@@ -103,7 +103,7 @@ static void test_deal__cuts_at_slots_into_about_equal_pages(void **state) {
     for (uint32_t pages = 1; pages <= 8; pages++) {
         htt_ref refs[8];
         assert_tree(&store, gather_root(&store, 99, 100, 0, 64));
-        assert_true(htt_deal_plan(&store.tree, pages, 0));
+        assert_true(htt_deal_plan(&store.tree, pages, 0, 0));
         const htt_deal *deal = &store.tree.scratch->deal;
         assert_int_equal(deal->count, pages);
         assert_int_equal(deal->starts[0], 0);
@@ -141,7 +141,7 @@ static void test_deal__gives_no_page_to_a_need_alone(void **state) {
     tree_must_put(&store, 0, 1990); /* slot 0 */
     tree_must_put(&store, 1, 1990); /* slot 39 */
     assert_tree(&store, gather_root(&store, 3, 2036, 0, 64)); /* slot 54 */
-    assert_true(htt_deal_plan(&store.tree, 2, 0));
+    assert_true(htt_deal_plan(&store.tree, 2, 0, 0));
     assert_tree(&store, htt_tree_reserve(&store.tree));
     assert_tree(&store, htt_deal_out(&store.tree, refs));
     assert_true(refs[0].page != 0);
@@ -160,15 +160,15 @@ static void test_deal__says_when_records_do_not_fit_or_share_a_slot(void **state
     for (uint32_t id = 0; id < 8; id++)
         tree_must_put(&store, id, 450);
     assert_tree(&store, gather_root(&store, 8, 500, 0, 64));
-    assert_false(htt_deal_plan(&store.tree, 1, 0)); /* too much for a page */
-    assert_true(htt_deal_plan(&store.tree, 2, 0));
+    assert_false(htt_deal_plan(&store.tree, 1, 0, 0)); /* too much for a page */
+    assert_true(htt_deal_plan(&store.tree, 2, 0, 0));
     tree_close(&store);
     gather_open(&store, tree_mix_zero);
     for (uint32_t id = 0; id < 8; id++)
         tree_must_put(&store, id, 450);
     assert_tree(&store, gather_root(&store, 8, 500, 0, 64));
     for (uint32_t pages = 1; pages < 8; pages++)
-        assert_false(htt_deal_plan(&store.tree, pages, 0)); /* one slot is one page */
+        assert_false(htt_deal_plan(&store.tree, pages, 0, 0)); /* one slot is one page */
     tree_close(&store);
 }
 
@@ -189,7 +189,7 @@ static void test_deal_out__gives_back_its_pages_when_it_fails(void **state) {
         tree_end(&store);
         tree_begin(&store, &base);
         assert_tree(&store, gather_root(&store, 99, 100, 0, 64));
-        assert_true(htt_deal_plan(&store.tree, 8, 0));
+        assert_true(htt_deal_plan(&store.tree, 8, 0, 0));
         assert_tree(&store, htt_tree_reserve(&store.tree));
         assert_int_equal(htt_deal_out(&store.tree, refs), HTT_FULL);
         /* All of them can be had again. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pushing pages down into a new node: at the root, from a node that is full, and when keys collide. */
+/* Pushing pages down into a new node: at the root, from a full node, and when keys collide. */
 #include "tree_support.h"
 
 static uint32_t push_step(tree_store *store, uint32_t id, uint32_t size, uint32_t width) {
@@ -12,7 +12,8 @@ static uint32_t push_step(tree_store *store, uint32_t id, uint32_t size, uint32_
     return htt_step_push(&store->tree, &path, &need, width);
 }
 
-static void push_open_slots(tree_store *store, uint32_t (*mix_of)(uint32_t id), uint32_t page_size) {
+static void push_open_slots(tree_store *store, uint32_t (*mix_of)(uint32_t id),
+                            uint32_t page_size) {
     tree_open(store, page_size, true);
     store->hash = tree_hash_slot;
     store->keys = TREE_KEYS_SLOT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of engine/tree share: a tree on a real pager over a file in memory, a model of what
- * it must hold, keys whose slots a test chooses, and damage.
+ * What the tests of engine/tree share: a tree on a real pager over a file in memory, a model of
+ * what it must hold, keys whose slots a test chooses, and damage.
  *
  * A row is known by its id. Its key is made from the id, its value from id, version and size, so a
  * model row is a few bytes. Every store has one write transaction open at all times.

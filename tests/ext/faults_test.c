@@ -203,8 +203,7 @@ static void faults_sweep(const char *options) {
         while (faults_round(fault, &plan, options)) {
             plan.nth++;
         }
-        print_message("plan %zu%s: %llu rounds
-", i, options, (unsigned long long)plan.nth);
+        print_message("plan %zu%s: %llu rounds\n", i, options, (unsigned long long)plan.nth);
     }
     htt_arguments_env = NULL;
     fault_env_free(fault);

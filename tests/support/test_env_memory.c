@@ -21,7 +21,7 @@ typedef struct memory_lock {
 
 typedef struct memory_inode {
     char path[MEMORY_PATH_MAX];          /* "" = unlinked or unused */
-    uint8_t *bytes;                      /* MEMORY_FILE_SIZE_MAX of address space; NULL = none yet */
+    uint8_t *bytes;                      /* MEMORY_FILE_SIZE_MAX of addresses; NULL = none yet */
     size_t size;                         /* of the file */
     size_t open_count;                   /* opens and mappings */
     uint64_t number;                     /* st_ino; 0 = unused */
