@@ -2,11 +2,8 @@
 #
 # cmake --install: both libraries, the public headers, htt.pc, and find_package(htt), which gives
 # htt::htt (shared) and htt::static.
-set(htt_headers engine/htt.h engine/htt_env.h)
-if(EXISTS ${PROJECT_SOURCE_DIR}/ext/htt_sqlite.h)
-    list(APPEND htt_headers ext/htt_sqlite.h)
-endif()
-install(FILES ${htt_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES engine/htt.h engine/htt_env.h ext/htt_sqlite.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS htt_shared htt_static EXPORT htt-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

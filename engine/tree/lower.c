@@ -18,13 +18,21 @@ typedef struct lower_state {
 } lower_state;
 
 /* The path to where the walker is; the walker learns the new page numbers after an edit. */
-static void lower_path(lower_state *lower, uint32_t depth, htt_path *path) {
+static htt_rc lower_path(lower_state *lower, uint32_t depth, htt_path *path) {
     path->depth = depth;
     for (uint32_t i = 0; i < depth; i++) {
         const htt_walker_step *from = &lower->walker.steps[i];
-        path->steps[i] = (htt_step){from->ref.page, from->ref.sub,
-                                    from->child == 0 ? 0 : from->child - 1, NULL, NULL};
+        htt_step *step = &path->steps[i];
+        *step = (htt_step){from->ref.page, from->ref.sub, from->child == 0 ? 0 : from->child - 1,
+                           NULL, NULL};
+        htt_rc rc = htt_path_open(lower->tree->view, from->ref, &step->bytes, &step->node);
+        if (rc != HTT_OK)
+            return rc;
+        if (step->node == NULL || step->child >= htt_node_count(step->node))
+            return htt_error_page(lower->tree->view->error, HTT_CORRUPT, step->page,
+                                  "it is in use and in the free list");
     }
+    return HTT_OK;
 }
 
 static htt_rc lower_edit(lower_state *lower, htt_path *path, uint32_t levels) {
@@ -37,8 +45,9 @@ static htt_rc lower_edit(lower_state *lower, htt_path *path, uint32_t levels) {
 /* A node's page: the walker has it as its last step already. */
 static htt_rc lower_node(lower_state *lower, const htt_tree_place *place) {
     htt_path path;
-    lower_path(lower, place->depth + 1, &path);
-    htt_rc rc = lower_edit(lower, &path, place->depth + 1);
+    htt_rc rc = lower_path(lower, place->depth + 1, &path);
+    if (rc == HTT_OK)
+        rc = lower_edit(lower, &path, place->depth + 1);
     if (rc == HTT_OK) {
         lower->full = path.steps[place->depth].page >= lower->limit;
         lower->moved += !lower->full;
@@ -144,8 +153,10 @@ static htt_rc lower_record(lower_state *lower, htt_path *path, uint32_t index) {
 
 static htt_rc lower_data(lower_state *lower, const htt_tree_place *place) {
     htt_path path;
-    htt_rc rc = HTT_OK;
-    lower_path(lower, place->depth, &path);
+    const uint8_t *node;
+    htt_rc rc = lower_path(lower, place->depth, &path);
+    if (rc != HTT_OK)
+        return rc;
     path.leaf = (htt_ref){place->page, 0};
     path.leaf_bytes = place->bytes;
     if (place->page >= lower->limit) {
@@ -155,9 +166,15 @@ static htt_rc lower_data(lower_state *lower, const htt_tree_place *place) {
             lower->moved += !lower->full;
         }
     }
-    uint32_t count = htt_page_count(path.leaf_bytes);
-    for (uint32_t i = 0; rc == HTT_OK && i < count; i++)
+    for (uint32_t i = 0; rc == HTT_OK && i < htt_page_count(path.leaf_bytes); i++) {
         rc = lower_record(lower, &path, i);
+        /* Runs that were written may have come to lie over it, if the free list is damaged. */
+        if (rc == HTT_OK)
+            rc = htt_path_open(lower->tree->view, path.leaf, &path.leaf_bytes, &node);
+        if (rc == HTT_OK && node != NULL)
+            rc = htt_error_page(lower->tree->view->error, HTT_CORRUPT, path.leaf.page,
+                                "it is in use and in the free list");
+    }
     return rc;
 }
 

@@ -56,7 +56,7 @@ static htt_rc place_search(htt_tree *tree, const htt_step *parent, uint32_t want
 static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t size,
                        uint32_t extra, uint32_t avoid, htt_ref *ref_out, uint8_t **bytes_out) {
     htt_view *view = tree->view;
-    const uint8_t *seen;
+    const uint8_t *seen = NULL;
     uint8_t *page;
     uint32_t number, old;
     htt_rc rc;

@@ -45,11 +45,11 @@ static uint64_t model_mix(uint64_t x) {
 }
 
 enum {
-    MODEL_KINDS = 8,     /* of keys; id % MODEL_KINDS is the kind */
+    MODEL_KINDS = 8,      /* of keys; id % MODEL_KINDS is the kind */
     MODEL_EMPTY_TEXT = 5, /* the id of the key '' */
     MODEL_EMPTY_BLOB = 6, /* the id of the key x'' */
-    MODEL_SHIFT = 30,    /* large numbers that a double has exactly */
-    MODEL_STEP = 0x10001 /* between negative numbers */
+    MODEL_SHIFT = 30,     /* large numbers that a double has exactly */
+    MODEL_STEP = 0x10001  /* between negative numbers */
 };
 
 static htt_datum model_key_number(int64_t number, bool form, uint8_t *buffer) {
@@ -143,14 +143,14 @@ uint32_t model_key_id(uint32_t page_size, htt_datum key) {
 
 /* Byte 0 of a token is the kind of size, byte 1 the type, bytes 2 to 6 the size. */
 enum {
-    MODEL_SIZE_TINY,    /* to 8 bytes */
-    MODEL_SIZE_SMALL,   /* to 60 */
-    MODEL_SIZE_MIDDLE,  /* to 400 */
-    MODEL_SIZE_HALF,    /* to half a page */
-    MODEL_SIZE_BORDER,  /* about the largest inline record */
-    MODEL_SIZE_PAGES,   /* to 3 pages */
-    MODEL_SIZE_MANY,    /* to 12 pages */
-    MODEL_SIZE_RUN      /* about the capacity of a run */
+    MODEL_SIZE_TINY,   /* to 8 bytes */
+    MODEL_SIZE_SMALL,  /* to 60 */
+    MODEL_SIZE_MIDDLE, /* to 400 */
+    MODEL_SIZE_HALF,   /* to half a page */
+    MODEL_SIZE_BORDER, /* about the largest inline record */
+    MODEL_SIZE_PAGES,  /* to 3 pages */
+    MODEL_SIZE_MANY,   /* to 12 pages */
+    MODEL_SIZE_RUN     /* about the capacity of a run */
 };
 
 uint64_t model_token(uint64_t *random, model_sizes sizes) {

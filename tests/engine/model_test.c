@@ -16,13 +16,13 @@
 #include "model_support.h"
 
 enum {
-    MODEL_READERS = 4,      /* read transactions at one time */
-    MODEL_CURSORS = 4,      /* cursors at one time, of any transaction */
-    MODEL_SAVEPOINTS = 6,   /* nested */
-    MODEL_BORROWED = 4,     /* values that a reader keeps */
-    MODEL_MANY = 40,        /* keys of one get_many */
-    MODEL_STORES = 2,       /* handles on the file */
-    MODEL_ROUND_STEPS = 6000, /* calls of a round */
+    MODEL_READERS = 4,         /* read transactions at one time */
+    MODEL_CURSORS = 4,         /* cursors at one time, of any transaction */
+    MODEL_SAVEPOINTS = 6,      /* nested */
+    MODEL_BORROWED = 4,        /* values that a reader keeps */
+    MODEL_MANY = 40,           /* keys of one get_many */
+    MODEL_STORES = 2,          /* handles on the file */
+    MODEL_ROUND_STEPS = 6000,  /* calls of a round */
     MODEL_STEPS_SHORT = 48000, /* calls of a test */
     MODEL_STEPS_LONG = 3000000
 };
@@ -54,25 +54,25 @@ typedef struct model_cursor {
 } model_cursor;
 
 typedef struct model_world {
-    const model_config *config;             /* constant */
-    uint64_t random;                        /* state of the generator */
-    char path[64];                          /* of the file */
-    htt_store *stores[MODEL_STORES];        /* open handles */
-    model_state committed;                  /* of the file */
-    htt_txn *writer;                        /* NULL = none */
-    uint32_t writer_store;                  /* whose */
-    model_state state;                      /* of the writer */
-    uint32_t savepoints[MODEL_SAVEPOINTS];  /* their ids */
-    model_state saved[MODEL_SAVEPOINTS];    /* what they go back to */
-    uint32_t savepoint_count;               /* open */
-    model_reader readers[MODEL_READERS];    /* open and not */
-    model_cursor cursors[MODEL_CURSORS];    /* open and not */
-    uint32_t put_percent;                   /* puts among puts and deletes */
-    uint64_t steps;                         /* done */
-    uint32_t free_pages;                    /* at the last check of the file */
-    uint8_t *key;                           /* scratch */
-    uint8_t *value;                         /* scratch */
-    uint8_t *keys[MODEL_MANY];              /* scratch */
+    const model_config *config;            /* constant */
+    uint64_t random;                       /* state of the generator */
+    char path[64];                         /* of the file */
+    htt_store *stores[MODEL_STORES];       /* open handles */
+    model_state committed;                 /* of the file */
+    htt_txn *writer;                       /* NULL = none */
+    uint32_t writer_store;                 /* whose */
+    model_state state;                     /* of the writer */
+    uint32_t savepoints[MODEL_SAVEPOINTS]; /* their ids */
+    model_state saved[MODEL_SAVEPOINTS];   /* what they go back to */
+    uint32_t savepoint_count;              /* open */
+    model_reader readers[MODEL_READERS];   /* open and not */
+    model_cursor cursors[MODEL_CURSORS];   /* open and not */
+    uint32_t put_percent;                  /* puts among puts and deletes */
+    uint64_t steps;                        /* done */
+    uint32_t free_pages;                   /* at the last check of the file */
+    uint8_t *key;                          /* scratch */
+    uint8_t *value;                        /* scratch */
+    uint8_t *keys[MODEL_MANY];             /* scratch */
 } model_world;
 
 #define assert_txn(txn, call)                                                                      \
@@ -160,8 +160,8 @@ static void model_get_many(model_world *world, htt_txn *txn, const model_state *
 
     for (uint32_t i = 0; i < count; i++) {
         ids[i] = model_id(world);
-        keys[i] = model_key(world->config->page_size, ids[i], model_chance(world, 2),
-                            world->keys[i]);
+        keys[i] =
+            model_key(world->config->page_size, ids[i], model_chance(world, 2), world->keys[i]);
     }
     assert_txn(txn, htt_get_many(txn, keys, count, values, results));
     for (uint32_t i = 0; i < count; i++) {
@@ -540,9 +540,8 @@ static void model_check_file(model_world *world, const char *when) {
     assert_int_equal(stat.keys, world->committed.count);
     assert_int_equal(stat.payload_bytes,
                      model_state_bytes(&world->committed, world->config->page_size));
-    assert_int_equal(stat.page_count, 2 + stat.data_pages + stat.index_pages +
-                                          stat.overflow_pages + stat.free_pages +
-                                          stat.free_list_pages);
+    assert_int_equal(stat.page_count, 2 + stat.data_pages + stat.index_pages + stat.overflow_pages +
+                                          stat.free_pages + stat.free_list_pages);
     print_message("%8llu steps, %s: %llu rows, %llu bytes, %u pages, %u free, depth %u, %.1f %% "
                   "full\n",
                   (unsigned long long)world->steps, when, (unsigned long long)stat.keys,
@@ -618,7 +617,7 @@ static void test_model(void **state) {
     model_open(world);
     while (world->steps < steps)
         model_round(world, steps - world->steps < MODEL_ROUND_STEPS ? steps - world->steps
-                                                                     : MODEL_ROUND_STEPS);
+                                                                    : MODEL_ROUND_STEPS);
     model_close(world);
     model_unlink(world->path);
     model_state_free(&world->committed);

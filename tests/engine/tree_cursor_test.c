@@ -18,8 +18,7 @@ static void cursor_walk(tree_store *store, htt_tree_cursor *cursor, htt_view *vi
         assert_true(rows[id].live);
         assert_tree(store, htt_tree_value(view, &record, &buffer, &value));
         assert_int_equal(value.size, rows[id].size);
-        assert_memory_equal(value.data,
-                            tree_value(store, id, rows[id].version, rows[id].size).data,
+        assert_memory_equal(value.data, tree_value(store, id, rows[id].version, rows[id].size).data,
                             value.size);
         count--;
     }
@@ -44,8 +43,7 @@ static void test_cursor__of_an_empty_tree_is_at_its_end(void **state) {
 
     (void)state;
     tree_open(&store, TREE_PAGE, true);
-    assert_tree(&store,
-                htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor));
+    assert_tree(&store, htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor));
     assert_int_equal(htt_tree_cursor_next(cursor, &record), HTT_NOTFOUND);
     assert_int_equal(htt_tree_cursor_next(cursor, &record), HTT_NOTFOUND);
     htt_tree_cursor_close(cursor);
@@ -79,9 +77,9 @@ static void test_cursor__sees_its_frozen_root_while_rows_change(void **state) {
         for (uint32_t i = 0; i < 100; i++, count--) /* half-way */
             assert_int_equal(htt_tree_cursor_next(cursor, &record), HTT_OK);
         htt_tree_cursor_close(cursor);
-        assert_tree(&store, htt_tree_cursor_open(&view, store.env,
-                                                 &(htt_tree_root){store.tree.root.page, 0, 0},
-                                                 &cursor));
+        assert_tree(&store,
+                    htt_tree_cursor_open(&view, store.env,
+                                         &(htt_tree_root){store.tree.root.page, 0, 0}, &cursor));
         count = store.tree.root.keys;
         for (uint32_t id = 0; id < 800; id++) {
             if (id % 3 == 0)
@@ -111,8 +109,7 @@ static void test_cursor__gives_records_that_outlive_changes_of_their_page(void *
     tree_open(&store, TREE_PAGE, true);
     for (uint32_t id = 0; id < 20; id++)
         tree_must_put(&store, id, 40);
-    assert_tree(&store,
-                htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor));
+    assert_tree(&store, htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor));
     assert_int_equal(htt_tree_cursor_next(cursor, &record), HTT_OK);
     memcpy(key, record.key, record.key_size);
     for (uint32_t id = 0; id < 20; id++)
@@ -134,9 +131,9 @@ static void test_cursor__goes_on_after_a_failed_read_without_a_gap(void **state)
     htt_view view = tree_reader(&store, &store.root);
     assert_tree(&store, htt_tree_cursor_open(&view, store.env, &store.tree.root, &cursor));
     for (;;) {
-        fault_env_arm(store.fault, &(fault_plan){.kinds = FAULT_READ | FAULT_MEMORY,
-                                                 .nth = 1 + count % 3,
-                                                 .error = EIO});
+        fault_env_arm(
+            store.fault,
+            &(fault_plan){.kinds = FAULT_READ | FAULT_MEMORY, .nth = 1 + count % 3, .error = EIO});
         htt_rc rc = htt_tree_cursor_next(cursor, &record);
         if (rc == HTT_IO || rc == HTT_NOMEM) {
             failures++;
@@ -197,8 +194,8 @@ static void test_cursor__needs_memory_to_open(void **state) {
     cursor_open(&store, true, 10);
     for (uint64_t n = 1; n <= 2; n++) {
         fault_env_arm(store.fault, &(fault_plan){.kinds = FAULT_MEMORY, .nth = n});
-        assert_int_equal(
-            htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor), HTT_NOMEM);
+        assert_int_equal(htt_tree_cursor_open(&store.view, store.env, &store.tree.root, &cursor),
+                         HTT_NOMEM);
         fault_env_disarm(store.fault);
         assert_null(cursor);
     }

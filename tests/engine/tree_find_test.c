@@ -31,8 +31,8 @@ static void test_find__many_keys_gives_what_each_key_gives(void **state) {
         }
         for (uint32_t count = 0; count <= COUNT; count = count * 3 + 1) {
             htt_pins_drop(store.pages, &store.pins);
-            assert_tree(&store, htt_tree_find_many(&store.view, &store.tree.root, keys, count,
-                                                   rows, results));
+            assert_tree(&store, htt_tree_find_many(&store.view, &store.tree.root, keys, count, rows,
+                                                   results));
             for (uint32_t i = 0; i < count; i++) {
                 htt_rc rc = htt_tree_find(&store.view, &store.tree.root, keys[i], &row);
                 assert_int_equal(results[i], rc);
@@ -56,8 +56,7 @@ static void test_find__in_an_empty_tree_finds_nothing(void **state) {
     (void)state;
     tree_open(&store, TREE_PAGE, true);
     assert_int_equal(htt_tree_find(&store.view, &store.tree.root, key, &row), HTT_NOTFOUND);
-    assert_tree(&store,
-                htt_tree_find_many(&store.view, &store.tree.root, &key, 1, &row, &result));
+    assert_tree(&store, htt_tree_find_many(&store.view, &store.tree.root, &key, 1, &row, &result));
     assert_int_equal(result, HTT_NOTFOUND);
     tree_close(&store);
 }
@@ -120,8 +119,8 @@ static void test_find__compares_external_keys_in_their_runs(void **state) {
             htt_datum value;
             htt_pins_drop(store.pages, &store.pins);
             key[i * (SIZE / KEYS)] = 1;
-            assert_tree(&store, htt_tree_find(&store.view, &store.tree.root,
-                                              htt_blob(key, SIZE), &row));
+            assert_tree(&store,
+                        htt_tree_find(&store.view, &store.tree.root, htt_blob(key, SIZE), &row));
             assert_tree(&store, htt_tree_value(&store.view, &row.record, &buffer, &value));
             assert_memory_equal(value.data, &i, sizeof i);
             key[i * (SIZE / KEYS)] = 0;
@@ -236,8 +235,8 @@ static void test_find__names_a_damaged_page(void **state) {
     htt_datum key = tree_key(&store, 4);
     assert_int_equal(htt_tree_find(&store.view, &store.tree.root, key, &row), HTT_CORRUPT);
     assert_int_equal(store.error.page, number);
-    assert_int_equal(
-        htt_tree_find_many(&store.view, &store.tree.root, &key, 1, &row, &result), HTT_CORRUPT);
+    assert_int_equal(htt_tree_find_many(&store.view, &store.tree.root, &key, 1, &row, &result),
+                     HTT_CORRUPT);
     assert_int_equal(tree_put(&store, 4, 10), HTT_CORRUPT);
     assert_int_equal(tree_del(&store, 4), HTT_CORRUPT);
     tree_close(&store);
@@ -252,11 +251,10 @@ static void test_find__fails_cleanly_when_pages_cannot_be_read(void **state) {
     for (uint32_t id = 0; id < 600; id += 6) {
         for (uint64_t n = 1; n < 10; n++) {
             tree_abort(&store);
-            fault_env_arm(store.fault, &(fault_plan){.kinds = FAULT_READ | FAULT_MEMORY,
-                                                     .nth = n,
-                                                     .error = EIO});
-            htt_rc rc =
-                htt_tree_find(&store.view, &store.tree.root, tree_key(&store, id), &row);
+            fault_env_arm(
+                store.fault,
+                &(fault_plan){.kinds = FAULT_READ | FAULT_MEMORY, .nth = n, .error = EIO});
+            htt_rc rc = htt_tree_find(&store.view, &store.tree.root, tree_key(&store, id), &row);
             fault_env_disarm(store.fault);
             if (rc == HTT_OK)
                 break;

@@ -138,8 +138,8 @@ static void test_deal__gives_no_page_to_a_need_alone(void **state) {
 
     (void)state;
     gather_open(&store, tree_mix_even);
-    tree_must_put(&store, 0, 1990); /* slot 0 */
-    tree_must_put(&store, 1, 1990); /* slot 39 */
+    tree_must_put(&store, 0, 1990);                           /* slot 0 */
+    tree_must_put(&store, 1, 1990);                           /* slot 39 */
     assert_tree(&store, gather_root(&store, 3, 2036, 0, 64)); /* slot 54 */
     assert_true(htt_deal_plan(&store.tree, 2, 0, 0));
     assert_tree(&store, htt_tree_reserve(&store.tree));
@@ -169,6 +169,36 @@ static void test_deal__says_when_records_do_not_fit_or_share_a_slot(void **state
     assert_tree(&store, gather_root(&store, 8, 500, 0, 64));
     for (uint32_t pages = 1; pages < 8; pages++)
         assert_false(htt_deal_plan(&store.tree, pages, 0, 0)); /* one slot is one page */
+    tree_close(&store);
+}
+
+static uint32_t gather_mix_in_order(uint32_t id) {
+    return id << 26; /* slot `id` of 64 */
+}
+
+/* A large record, a small one, a large one ...: a page takes no two large ones, and is half full. */
+static void test_deal__takes_twice_the_pages_where_records_leave_them_half_full(void **state) {
+    enum { PAIRS = 10 };
+    tree_store store;
+    htt_ref pages[64];
+    uint32_t count = 0;
+
+    (void)state;
+    gather_open(&store, gather_mix_in_order);
+    for (uint32_t id = 0; id < 2 * PAIRS; id++)
+        tree_must_put(&store, id, id % 2 == 0 ? 2020 : 20);
+    htt_path path = tree_path(&store, 0);
+    assert_int_equal(path.depth, 1);
+    for (uint32_t i = 0; i < htt_node_count(path.steps[0].node); i++)
+        pages[count++] = htt_node_child(path.steps[0].node, i);
+    htt_need need = {htt_path_hash(&store.view, tree_key(&store, 50)), 30};
+    assert_tree(&store, htt_gather(&store.tree, pages, count, &need, 0, 6, 0, 64));
+    uint32_t fill = (uint32_t)(store.tree.scratch->bytes / (TREE_PAGE - HTT_PAGE_HEADER_SIZE)) + 1;
+    assert_int_equal(fill, 6);
+    assert_false(htt_deal_plan(&store.tree, fill, 3, 0));
+    assert_true(htt_deal_plan(&store.tree, fill, fill, 0));
+    assert_int_equal(store.tree.scratch->deal.count, PAIRS);
+    assert_int_equal(store.tree.scratch->deal.ends[PAIRS - 1], 2 * PAIRS + 1);
     tree_close(&store);
 }
 
@@ -213,6 +243,7 @@ int main(void) {
         cmocka_unit_test(test_deal__cuts_at_slots_into_about_equal_pages),
         cmocka_unit_test(test_deal__gives_no_page_to_a_need_alone),
         cmocka_unit_test(test_deal__says_when_records_do_not_fit_or_share_a_slot),
+        cmocka_unit_test(test_deal__takes_twice_the_pages_where_records_leave_them_half_full),
         cmocka_unit_test(test_deal_out__gives_back_its_pages_when_it_fails),
     };
     return cmocka_run_group_tests_name("tree_gather", tests, NULL, NULL);

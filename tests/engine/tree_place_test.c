@@ -26,8 +26,7 @@ static void place_open(place_tree *tree, uint32_t page_size) {
     for (uint32_t i = 0; i < 64; i++)
         starts[i] = i;
     assert_tree(store, htt_tree_reserve(&store->tree));
-    assert_tree(store,
-                htt_writer_new(store->writer, &store->tree.root.page, &page, &store->error));
+    assert_tree(store, htt_writer_new(store->writer, &store->tree.root.page, &page, &store->error));
     htt_page_init(page, page_size, HTT_PAGE_NODE);
     tree->root = page + HTT_PAGE_HEADER_SIZE;
     htt_node_init(tree->root, 0, 6);
@@ -119,11 +118,11 @@ static void test_place__gives_a_large_node_a_page(void **state) {
     htt_ref ref;
     assert_tree(&tree.store, htt_tree_reserve(&tree.store.tree));
     assert_tree(&tree.store, htt_path_edit(&tree.store.tree, &path, 1));
-    assert_tree(&tree.store, htt_node_place(&tree.store.tree, &path, 0, TREE_PAGE / 2, &ref,
-                                            &bytes));
+    assert_tree(&tree.store,
+                htt_node_place(&tree.store.tree, &path, 0, TREE_PAGE / 2, &ref, &bytes));
     assert_true(ref.sub != 0);
-    assert_tree(&tree.store, htt_node_place(&tree.store.tree, &path, 0, TREE_PAGE / 2 + 1, &ref,
-                                            &bytes));
+    assert_tree(&tree.store,
+                htt_node_place(&tree.store.tree, &path, 0, TREE_PAGE / 2 + 1, &ref, &bytes));
     assert_int_equal(ref.sub, 0);
     assert_int_equal(htt_page_type(place_page(&tree, ref.page)), HTT_PAGE_NODE);
     tree_close(&tree.store);

@@ -62,8 +62,8 @@ static void test_put__keeps_the_largest_record_inline_and_no_larger_one(void **s
 }
 
 static void test_put__takes_a_value_over_any_other_size(void **state) {
-    static const uint32_t sizes[] = {0,    1,     500,   2000,  2006,  2007,  2008,  2009, 2030,
-                                     2500, 4055,  4056,  4057,  8151,  8152,  8153,  0,    4056,
+    static const uint32_t sizes[] = {0,    1,     500,   2000,  2006,  2007,  2008, 2009, 2030,
+                                     2500, 4055,  4056,  4057,  8151,  8152,  8153, 0,    4056,
                                      1,    12248, 12249, 20000, 40000, 40001, 3};
     enum { COUNT = sizeof sizes / sizeof *sizes };
 
@@ -317,8 +317,9 @@ static uint32_t put_fail_each(tree_store *store, unsigned kinds, int error, uint
         if (rc == HTT_OK && fault_env_failures(store->fault) == 0)
             break;
         if (rc != HTT_OK) {
-            assert_true(rc == (error == ENOSPC ? HTT_FULL : kinds == FAULT_MEMORY ? HTT_NOMEM
-                                                                                  : HTT_IO));
+            assert_true(rc == (error == ENOSPC         ? HTT_FULL
+                               : kinds == FAULT_MEMORY ? HTT_NOMEM
+                                                       : HTT_IO));
             assert_true(store->error.text[0] != 0);
             failures++;
             tree_check(store); /* as it was */

@@ -25,8 +25,7 @@ static void share_open(tree_store *store, const uint32_t *starts, uint32_t count
     store->tuning.window = 3;
     tree_abort(store);
     assert_tree(store, htt_tree_reserve(&store->tree));
-    assert_tree(store,
-                htt_writer_new(store->writer, &store->tree.root.page, &page, &store->error));
+    assert_tree(store, htt_writer_new(store->writer, &store->tree.root.page, &page, &store->error));
     htt_page_init(page, TREE_PAGE, HTT_PAGE_NODE);
     htt_node_init(page + HTT_PAGE_HEADER_SIZE, 0, 6);
     htt_node_splice(page + HTT_PAGE_HEADER_SIZE, 0, 1, starts, refs, count);

@@ -169,10 +169,8 @@ void tree_open(tree_store *store, uint32_t page_size, bool mapped) {
     store->budget = 64 << 20;
     store->tuning = htt_tree_tuning_default;
     store->hash = htt_hash_key;
-    store->root = (htt_root){.seed = TREE_SEED,
-                             .self = {1, 7},
-                             .page_count = 2,
-                             .page_size = page_size};
+    store->root =
+        (htt_root){.seed = TREE_SEED, .self = {1, 7}, .page_count = 2, .page_size = page_size};
     store->rows = calloc(TREE_IDS, sizeof *store->rows);
     store->base_rows = calloc(TREE_IDS, sizeof *store->base_rows);
     store->key = malloc(TREE_BUFFER);
@@ -333,8 +331,8 @@ tree_problems tree_find_problems(tree_store *store, const htt_root *root) {
     htt_view view = tree_reader(store, root);
     uint64_t count = 0;
 
-    assert_tree(store, htt_tree_check(&view, store->env, root, true, tree_report, &problems,
-                                      &count));
+    assert_tree(store,
+                htt_tree_check(&view, store->env, root, true, tree_report, &problems, &count));
     problems.count = count;
     htt_pins_drop(store->pages, &store->pins);
     return problems;

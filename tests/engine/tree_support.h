@@ -18,10 +18,10 @@
 #include "tree/internal.h"
 
 enum {
-    TREE_PAGE = 4096,     /* the usual page size */
-    TREE_BIG = 65536,     /* the largest */
-    TREE_IDS = 1 << 16,   /* ids of rows are below */
-    TREE_SEED = 0x5EED    /* of the hash */
+    TREE_PAGE = 4096,   /* the usual page size */
+    TREE_BIG = 65536,   /* the largest */
+    TREE_IDS = 1 << 16, /* ids of rows are below */
+    TREE_SEED = 0x5EED  /* of the hash */
 };
 
 /* How keys are made from ids. */
@@ -38,27 +38,27 @@ typedef struct tree_row {
 } tree_row;
 
 typedef struct tree_store {
-    memory_fs *fs;                    /* the file's */
-    fault_env *fault;                 /* over fs */
-    const htt_env *env;               /* of fault */
-    htt_file *file;                   /* open */
-    htt_pages *pages;                 /* of it */
-    bool mapped;                      /* mode of pages */
-    htt_root root;                    /* committed */
-    htt_writer *writer;               /* the transaction */
-    uint64_t budget;                  /* of it */
-    htt_pins pins;                    /* of a call */
-    htt_error error;                  /* of a call */
-    htt_view view;                    /* the transaction's */
-    htt_tree tree;                    /* the transaction's */
-    htt_tree_tuning tuning;           /* of trees that are opened */
-    htt_hash_function hash;           /* of all views */
-    tree_keys keys;                   /* how keys are made */
-    uint32_t (*mix_of)(uint32_t id);  /* TREE_KEYS_SLOT */
-    tree_row *rows;                   /* what the transaction's tree must hold, by id */
-    tree_row *base_rows;              /* what the committed tree must hold */
-    uint8_t *key;                     /* scratch */
-    uint8_t *value;                   /* scratch */
+    memory_fs *fs;                   /* the file's */
+    fault_env *fault;                /* over fs */
+    const htt_env *env;              /* of fault */
+    htt_file *file;                  /* open */
+    htt_pages *pages;                /* of it */
+    bool mapped;                     /* mode of pages */
+    htt_root root;                   /* committed */
+    htt_writer *writer;              /* the transaction */
+    uint64_t budget;                 /* of it */
+    htt_pins pins;                   /* of a call */
+    htt_error error;                 /* of a call */
+    htt_view view;                   /* the transaction's */
+    htt_tree tree;                   /* the transaction's */
+    htt_tree_tuning tuning;          /* of trees that are opened */
+    htt_hash_function hash;          /* of all views */
+    tree_keys keys;                  /* how keys are made */
+    uint32_t (*mix_of)(uint32_t id); /* TREE_KEYS_SLOT */
+    tree_row *rows;                  /* what the transaction's tree must hold, by id */
+    tree_row *base_rows;             /* what the committed tree must hold */
+    uint8_t *key;                    /* scratch */
+    uint8_t *value;                  /* scratch */
 } tree_store;
 
 /* What a tree looks like. */
@@ -114,8 +114,8 @@ tree_shape tree_look(tree_store *store);
 
 /* A deep check whose problems are kept: how many, and whether one has `text` in it. */
 typedef struct tree_problems {
-    uint64_t count;  /* all */
-    char all[8192];  /* their texts, as far as they fit */
+    uint64_t count; /* all */
+    char all[8192]; /* their texts, as far as they fit */
 } tree_problems;
 tree_problems tree_find_problems(tree_store *store, const htt_root *root);
 #define assert_problem(problems, text)                                                             \

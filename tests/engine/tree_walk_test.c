@@ -3,13 +3,13 @@
 #include "tree_support.h"
 
 typedef struct walk_log {
-    uint32_t nodes;       /* visited */
-    uint32_t data;        /* visited */
-    uint32_t damaged;     /* told */
+    uint32_t nodes;        /* visited */
+    uint32_t data;         /* visited */
+    uint32_t damaged;      /* told */
     uint32_t damaged_page; /* the last one */
-    uint32_t stop_after;  /* visits; 0 = never */
-    uint32_t depth;       /* of the visit before */
-    uint8_t *seen;        /* pages, NULL = not noted */
+    uint32_t stop_after;   /* visits; 0 = never */
+    uint32_t depth;        /* of the visit before */
+    uint8_t *seen;         /* pages, NULL = not noted */
 } walk_log;
 
 static htt_rc walk_stop(walk_log *log) {

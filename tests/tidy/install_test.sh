@@ -38,9 +38,8 @@ int main(void) {
 }
 C
 cat >sql.c <<'C'
+#include <htt_sqlite.h>
 #include <sqlite3.h>
-
-int sqlite3_htt_init(sqlite3 *db, char **message, const sqlite3_api_routines *api);
 
 int main(void) {
     sqlite3 *db;
@@ -83,6 +82,7 @@ runs "find_package, static" consumer/consumer_static
 cat >kv.cc <<'C'
 #include <htt.h>
 #include <htt_env.h>
+#include <htt_sqlite.h>
 int main() { return htt_null().type != HTT_NULL; }
 C
 c++ -Wall -Wextra -Werror -pedantic "${flags[@]}" kv.cc -o kv_cc && ./kv_cc
