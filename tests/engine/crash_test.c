@@ -26,7 +26,7 @@
 #include <cmocka.h>
 
 #include "support/test_env_crash.h"
-#include "support/test_env_fault.h"
+#include "txn/testing.h"
 #include "workload.h"
 
 #define CRASH_SEED 777u
@@ -296,6 +296,21 @@ static void test_crash__sync_normal(void **state) {
                                  .sync = HTT_SYNC_NORMAL});
 }
 
+/* Every second or third commit is followed by a sync, as after many megabytes. */
+static void sync_often(htt_store *store) {
+    htt_testing_set_unsynced_max(store, 100000);
+}
+
+static void test_crash__sync_normal_with_checkpoints(void **state) {
+    (void)state;
+    crash_everywhere(&(workload){.name = "checkpoints",
+                                 .steps = step_reuse,
+                                 .rows = ROWS_MIXED,
+                                 .page_size = 4096,
+                                 .sync = HTT_SYNC_NORMAL,
+                                 .opened = sync_often});
+}
+
 static void test_crash__sync_off(void **state) {
     (void)state;
     crash_everywhere(&(workload){.name = "mixed rows, off",
@@ -342,6 +357,7 @@ int main(void) {
         cmocka_unit_test(test_crash__while_the_file_is_made),
         cmocka_unit_test(test_crash__sync_full),
         cmocka_unit_test(test_crash__sync_normal),
+        cmocka_unit_test(test_crash__sync_normal_with_checkpoints),
         cmocka_unit_test(test_crash__sync_off),
         cmocka_unit_test(test_crash__vacuum_and_backup),
         cmocka_unit_test(test_crash__spilling),

@@ -16,14 +16,15 @@
 #include "model_support.h"
 
 enum {
-    MODEL_READERS = 4,         /* read transactions at one time */
-    MODEL_CURSORS = 4,         /* cursors at one time, of any transaction */
-    MODEL_SAVEPOINTS = 6,      /* nested */
-    MODEL_BORROWED = 4,        /* values that a reader keeps */
-    MODEL_MANY = 40,           /* keys of one get_many */
-    MODEL_STORES = 2,          /* handles on the file */
-    MODEL_ROUND_STEPS = 6000,  /* calls of a round */
-    MODEL_STEPS_SHORT = 48000, /* calls of a test */
+    MODEL_READERS = 4,           /* read transactions at one time */
+    MODEL_CURSORS = 4,           /* cursors at one time, of any transaction */
+    MODEL_SAVEPOINTS = 6,        /* nested */
+    MODEL_BORROWED = 4,          /* values that a reader keeps */
+    MODEL_MANY = 40,             /* keys of one get_many */
+    MODEL_STORES = 2,            /* handles on the file */
+    MODEL_ROUND_STEPS = 6000,    /* calls of a round */
+    MODEL_STEPS_SHORT = 90000,   /* calls of a test */
+    MODEL_STEPS_CHECKED = 16000, /* the same with a sanitizer */
     MODEL_STEPS_LONG = 3000000
 };
 
@@ -440,6 +441,8 @@ static void model_use_writer(model_world *world) {
         model_get(world, world->writer, &world->state);
     else if (what < 202)
         model_compare(world, world->writer, &world->state);
+    else if (what < 203)
+        model_check(world->writer);
     else if (model_below(world, 100) < world->put_percent)
         model_put(world);
     else
@@ -593,7 +596,13 @@ static uint64_t model_steps(void) {
 
     if (steps != NULL)
         return strtoull(steps, NULL, 0);
-    return is_long != NULL && is_long[0] == '1' ? MODEL_STEPS_LONG : MODEL_STEPS_SHORT;
+    if (is_long != NULL && is_long[0] == '1')
+        return MODEL_STEPS_LONG;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return MODEL_STEPS_CHECKED;
+#else
+    return MODEL_STEPS_SHORT;
+#endif
 }
 
 static void test_model(void **state) {

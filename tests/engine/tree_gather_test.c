@@ -176,8 +176,8 @@ static uint32_t gather_mix_in_order(uint32_t id) {
     return id << 26; /* slot `id` of 64 */
 }
 
-/* A large record, a small one, a large one ...: a page takes no two large ones, and is half full. */
-static void test_deal__takes_twice_the_pages_where_records_leave_them_half_full(void **state) {
+/* A large record, a small one, a large one ...: no page takes two large ones. */
+static void test_deal__takes_twice_the_pages_where_records_half_fill_them(void **state) {
     enum { PAIRS = 10 };
     tree_store store;
     htt_ref pages[64];
@@ -243,7 +243,7 @@ int main(void) {
         cmocka_unit_test(test_deal__cuts_at_slots_into_about_equal_pages),
         cmocka_unit_test(test_deal__gives_no_page_to_a_need_alone),
         cmocka_unit_test(test_deal__says_when_records_do_not_fit_or_share_a_slot),
-        cmocka_unit_test(test_deal__takes_twice_the_pages_where_records_leave_them_half_full),
+        cmocka_unit_test(test_deal__takes_twice_the_pages_where_records_half_fill_them),
         cmocka_unit_test(test_deal_out__gives_back_its_pages_when_it_fails),
     };
     return cmocka_run_group_tests_name("tree_gather", tests, NULL, NULL);
