@@ -13,6 +13,32 @@ static void find_open(tree_store *store, bool mapped, tree_keys keys, uint32_t r
     tree_commit(store);
 }
 
+/* docs/read-path.md: n index nodes are n + 1 pages, and no more memory than the page cache's. */
+static void test_find__reads_one_page_for_each_node_and_the_data_page(void **state) {
+    (void)state;
+    for (int mapped = 0; mapped < 2; mapped++) {
+        tree_store store;
+        htt_tree_row row;
+        find_open(&store, mapped == 1, TREE_KEYS_PLAIN, 6000);
+        uint32_t deepest = 0;
+        for (uint32_t id = 0; id < 6000; id += 46) {
+            const uint32_t depth = tree_path(&store, id).depth;
+            htt_pins_drop(store.pages, &store.pins);
+            htt_pages_forget_all(store.pages);
+            htt_view view = tree_reader(&store, &store.root);
+            fault_env_arm(store.fault, &(fault_plan){0});
+            assert_tree(&store, htt_tree_find(&view, &store.tree.root, tree_key(&store, id), &row));
+            assert_int_equal(fault_env_calls(store.fault, FAULT_READ), mapped ? 0 : depth + 1);
+            if (mapped) /* after the first touch nothing is allocated */
+                assert_int_equal(fault_env_calls(store.fault, FAULT_MEMORY), 0);
+            htt_pins_drop(store.pages, &store.pins);
+            deepest = depth > deepest ? depth : deepest;
+        }
+        assert_true(deepest >= 1);
+        tree_close(&store);
+    }
+}
+
 static void test_find__many_keys_gives_what_each_key_gives(void **state) {
     enum { COUNT = 500 };
     (void)state;
@@ -267,6 +293,7 @@ static void test_find__fails_cleanly_when_pages_cannot_be_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find__reads_one_page_for_each_node_and_the_data_page),
         cmocka_unit_test(test_find__many_keys_gives_what_each_key_gives),
         cmocka_unit_test(test_find__in_an_empty_tree_finds_nothing),
         cmocka_unit_test(test_find__tells_classes_of_keys_apart),

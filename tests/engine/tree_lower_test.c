@@ -159,6 +159,77 @@ static void test_lower__stops_when_no_lower_page_is_free(void **state) {
     tree_close(&store);
 }
 
+static htt_run_ref lower_first_run(tree_store *store, uint32_t id) {
+    htt_tree_row row;
+    htt_overflow overflow;
+
+    assert_tree(store, htt_tree_find(&store->view, &store->tree.root, tree_key(store, id), &row));
+    assert_tree(store, htt_tree_overflow(&store->view, &row.record, &overflow));
+    assert_int_equal(overflow.count, 1);
+    htt_pins_drop(store->pages, &store->pins);
+    return overflow.runs[0];
+}
+
+/* Single free pages are lowest, but a reference to three runs does not fit into the full page. */
+static void test_lower__moves_a_value_whose_page_has_no_room_for_more_runs(void **state) {
+    tree_store store;
+    uint64_t moved;
+
+    (void)state;
+    tree_open(&store, TREE_PAGE, true);
+    for (uint32_t id = 0; id < 20; id++)
+        tree_must_put(&store, id, (uint32_t)htt_run_capacity(TREE_PAGE, 1));
+    tree_must_put(&store, 20, (uint32_t)htt_run_capacity(TREE_PAGE, 4));
+    tree_must_put(&store, 21, 9000);
+    tree_commit(&store);
+    for (uint32_t id = 0; id <= 20; id += 2)
+        tree_must_del(&store, id);
+    tree_must_put(&store, 30, 1900);
+    tree_must_put(&store, 31, 1);
+    uint32_t room = htt_data_free(tree_path(&store, 31).leaf_bytes, TREE_PAGE);
+    tree_must_put(&store, 31, room - 2);
+    assert_int_equal(tree_look(&store).data, 1);
+    assert_true(htt_data_free(tree_path(&store, 31).leaf_bytes, TREE_PAGE) < 8);
+    tree_commit(&store);
+    htt_run_ref before = lower_first_run(&store, 21);
+    assert_int_equal(before.pages, 3);
+    lower_begin(&store);
+    assert_tree(&store, htt_tree_lower(&store.tree, 10, &moved));
+    assert_true(moved > 0);
+    assert_true(lower_first_run(&store, 21).first < before.first);
+    tree_check(&store);
+    tree_close(&store);
+}
+
+/* A run that fits exactly, far up, is not taken when there is room further down. */
+static void test_lower__takes_the_lowest_place_and_not_the_best_fit(void **state) {
+    tree_store store;
+    uint64_t moved;
+
+    (void)state;
+    tree_open(&store, TREE_PAGE, true);
+    tree_must_put(&store, 0, (uint32_t)htt_run_capacity(TREE_PAGE, 7));
+    tree_must_put(&store, 1, 10);
+    for (uint32_t id = 2; id < 20; id++)
+        tree_must_put(&store, id, (uint32_t)htt_run_capacity(TREE_PAGE, 3));
+    tree_commit(&store);
+    uint32_t low = lower_first_run(&store, 0).first;
+    tree_must_del(&store, 0);
+    tree_must_del(&store, 15);
+    tree_commit(&store);
+    lower_begin(&store);
+    assert_tree(&store, htt_tree_lower(&store.tree, low + 6, &moved));
+    assert_true(moved > 0);
+    uint32_t lowest = UINT32_MAX;
+    for (uint32_t id = 2; id < 20; id++) {
+        if (id != 15 && lower_first_run(&store, id).first < lowest)
+            lowest = lower_first_run(&store, id).first;
+    }
+    assert_true(lowest <= low + 2);
+    tree_check(&store);
+    tree_close(&store);
+}
+
 /* A page may name more bytes in runs than memory shall hold at one time. */
 static void test_lower__keeps_one_value_in_memory_at_a_time(void **state) {
     enum { SIZE = 1 << 20, ROWS = 20 };
@@ -218,6 +289,8 @@ int main(void) {
         cmocka_unit_test(test_lower__moves_nothing_that_is_low),
         cmocka_unit_test(test_lower__of_an_empty_tree_moves_nothing),
         cmocka_unit_test(test_lower__stops_when_no_lower_page_is_free),
+        cmocka_unit_test(test_lower__moves_a_value_whose_page_has_no_room_for_more_runs),
+        cmocka_unit_test(test_lower__takes_the_lowest_place_and_not_the_best_fit),
         cmocka_unit_test(test_lower__keeps_one_value_in_memory_at_a_time),
         cmocka_unit_test(test_lower__fails_cleanly_at_every_call),
     };

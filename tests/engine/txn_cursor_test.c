@@ -175,6 +175,35 @@ static void test_cursor__after_an_abort_only_what_was_committed_can_be_seen(void
     txn_free_disk(disk);
 }
 
+static void test_cursor__goes_on_after_a_commit_when_its_changes_were_rolled_back(void **state) {
+    (void)state;
+    for (int prepared = 0; prepared < 2; prepared++) {
+        crash_fs *disk = crash_fs_new(1);
+        htt_store *store = txn_open(crash_fs_env(disk));
+        uint32_t id;
+        htt_datum key;
+        txn_fill(store, 0, 200, 1, 300);
+        htt_txn *txn = txn_begin(store, HTT_WRITE);
+        assert_int_equal(htt_savepoint(txn, &id), HTT_OK);
+        for (uint64_t row = 0; row < 200; row++)
+            txn_put(txn, row, 2, 300);
+        htt_cursor *cursor = cursor_open(txn);
+        assert_int_equal(htt_cursor_next(cursor, &key), HTT_OK);
+        assert_int_equal(htt_rollback_to(txn, id), HTT_OK);
+        if (prepared == 1)
+            assert_int_equal(htt_prepare(txn), HTT_OK);
+        txn_commit(txn);
+        assert_int_equal(txn_read(store, 7), 1);
+        for (uint64_t i = 4; i < 20; i++)
+            txn_fill(store, 0, 200, i, 300);
+        assert_int_equal(cursor_take(cursor, 1000, 2), 199);
+        htt_cursor_close(cursor);
+        txn_check(store);
+        htt_close(store);
+        txn_free_disk(disk);
+    }
+}
+
 static void test_cursor__rows_can_be_changed_while_walking(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
@@ -236,6 +265,7 @@ int main(void) {
         cmocka_unit_test(test_cursor__changes_of_its_transaction_do_not_show),
         cmocka_unit_test(test_cursor__goes_on_after_a_commit_while_pages_are_reused),
         cmocka_unit_test(test_cursor__after_an_abort_only_what_was_committed_can_be_seen),
+        cmocka_unit_test(test_cursor__goes_on_after_a_commit_when_its_changes_were_rolled_back),
         cmocka_unit_test(test_cursor__rows_can_be_changed_while_walking),
         cmocka_unit_test(test_cursor__misuse_is_told),
     };
