@@ -27,9 +27,13 @@
 #include "workload.h"
 
 #define DAMAGE_SEED 4242u
-#define DAMAGE_SHORT 500u      /* bytes changed of a file, in one mode */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DAMAGE_SHORT 150u      /* bytes changed of a file, in one mode */
+#else
+#define DAMAGE_SHORT 500u
+#endif
 #define DAMAGE_LONG 30000u     /* the same of a large file */
-#define DAMAGE_ALL_MAX 200000u /* bytes of a file that is not large */
+#define DAMAGE_ALL_MAX 100000u /* bytes of a file that is not large */
 #define DAMAGE_OLD_MAX 24u     /* states of a file that are kept */
 #define DAMAGE_PIECE_MAX ((size_t)64 << 20)
 

@@ -30,7 +30,11 @@
 #include "workload.h"
 
 #define CRASH_SEED 777u
-#define CRASH_DISKS_SHORT 700u /* power cuts of a script, about */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CRASH_DISKS_SHORT 200u /* power cuts of a script, about */
+#else
+#define CRASH_DISKS_SHORT 700u
+#endif
 #define CRASH_LIMIT_SHORT 12u  /* of them at one position, at most */
 #define CRASH_LIMIT_LONG 200u  /* the same */
 #define CRASH_CUTS 256u        /* from which they are chosen */
