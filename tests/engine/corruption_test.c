@@ -30,7 +30,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DAMAGE_SHORT 150u      /* bytes changed of a file, in one mode */
 #else
-#define DAMAGE_SHORT 500u
+#define DAMAGE_SHORT 300u
 #endif
 #define DAMAGE_LONG 30000u     /* the same of a large file */
 #define DAMAGE_ALL_MAX 100000u /* bytes of a file that is not large */

@@ -33,7 +33,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CRASH_DISKS_SHORT 200u /* power cuts of a script, about */
 #else
-#define CRASH_DISKS_SHORT 700u
+#define CRASH_DISKS_SHORT 450u
 #endif
 #define CRASH_LIMIT_SHORT 12u  /* of them at one position, at most */
 #define CRASH_LIMIT_LONG 200u  /* the same */

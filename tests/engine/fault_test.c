@@ -24,7 +24,7 @@
 #include "support/test_env_memory.h"
 #include "workload.h"
 
-#define FAULT_RUNS_SHORT 60u /* of a script under one plan */
+#define FAULT_RUNS_SHORT 36u /* of a script under one plan */
 #define FAULT_SEED 20231u
 
 typedef struct fault_manner {
