@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
 #
-# dpkg's status file to rows for sqlite3's ".mode ascii": fields end with 0x1F, rows with 0x1E.
+# dpkg's status file, or what "apt-cache dumpavail" prints, to rows for sqlite3's ".mode ascii":
+# fields end with 0x1F, rows with 0x1E.
 #
 #   name  version  section  architecture  installed size (KiB)  depends  description (first line)
 #
-# Only installed packages. The second architecture of a package is named name:architecture.
+# Of the status file only installed packages. The second architecture of a package is named
+# name:architecture.
 BEGIN {
     FS = ": "
     count = split("Version Section Architecture Installed-Size Depends Description", wanted, " ")
 }
 
-function finish(    i, name) {
-    if (value["Package"] != "" && value["Status"] ~ / installed$/) {
-        name = value["Package"]
-        if (name in seen)
-            name = name ":" value["Architecture"]
+function finish(    i, name, there) {
+    name = value["Package"]
+    if (name in seen)
+        name = name ":" value["Architecture"]
+    there = !("Status" in value) || value["Status"] ~ / installed$/
+    if (name != "" && !(name in seen) && there) {
         seen[name] = 1
         printf "%s", name
         for (i = 1; i <= count; i++)
