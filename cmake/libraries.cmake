@@ -4,7 +4,7 @@
 #
 #   engine/<layer>/*.c  ->  htt_layer_<layer>   objects, one target per layer
 #   ext/*.c             ->  htt_ext_loadable    objects that call SQLite through sqlite3ext.h
-#                       ->  htt_ext_static      the same with SQLITE_CORE: calls SQLite directly
+#   and sql/schema/     ->  htt_ext_static      the same with SQLITE_CORE: calls SQLite directly
 #
 #   libhtt.so      = layers + ext_loadable   .load ./libhtt, or cc -lhtt for the C interface
 #   libhtt.a       = layers + ext_static     for sqlite3_auto_extension(sqlite3_htt_init)
@@ -21,14 +21,15 @@ foreach(layer IN ITEMS base os page pager tree txn)
     endif()
 endforeach()
 
+include(${CMAKE_CURRENT_LIST_DIR}/schema.cmake)
 file(GLOB ext_sources CONFIGURE_DEPENDS ext/*.c)
 set(htt_ext_loadable_objects "")
 set(htt_ext_static_objects "")
 if(ext_sources)
     foreach(kind IN ITEMS loadable static)
-        add_library(htt_ext_${kind} OBJECT ${ext_sources})
-        target_include_directories(htt_ext_${kind} PRIVATE
-            ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/engine ${HTT_SQLITE_INCLUDE})
+        add_library(htt_ext_${kind} OBJECT ${ext_sources} ${htt_schema_source})
+        target_include_directories(htt_ext_${kind} PRIVATE ${PROJECT_SOURCE_DIR}
+            ${PROJECT_SOURCE_DIR}/engine ${PROJECT_SOURCE_DIR}/ext ${HTT_SQLITE_INCLUDE})
         target_link_libraries(htt_ext_${kind} PRIVATE htt_flags Threads::Threads)
         set(htt_ext_${kind}_objects $<TARGET_OBJECTS:htt_ext_${kind}>)
     endforeach()

@@ -147,3 +147,21 @@ function(htt_test_fuzz source)
     htt_test_entry(fuzz.${name}.long fuzz long "" ${TIMEOUT_LONG}
         "${command};-max_total_time=${HTT_FUZZ_SECONDS_LONG}")
 endfunction()
+
+# The models of the protocol: model.protocol and its long form, and model.<name> for each script.
+# They are searches: optimised in every preset.
+function(htt_test_model)
+    file(GLOB sources CONFIGURE_DEPENDS model/*.c)
+    add_executable(protocol_model ${sources})
+    target_compile_options(protocol_model PRIVATE -O2)
+    target_link_libraries(protocol_model PRIVATE htt_flags)
+    htt_test_entry(model.protocol c short "" ${TIMEOUT_DEFAULT} "protocol_model;short")
+    htt_test_entry(model.protocol.long c long "" ${TIMEOUT_LONG} "protocol_model;long")
+    file(GLOB sources CONFIGURE_DEPENDS model/*_model.py)
+    foreach(source IN LISTS sources)
+        get_filename_component(stem ${source} NAME_WE)
+        string(REGEX REPLACE "_model$" "" name ${stem})
+        htt_test_entry(model.${name} script short "" ${TIMEOUT_DEFAULT}
+            "/usr/bin/python3;${source}")
+    endforeach()
+endfunction()

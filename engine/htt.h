@@ -57,7 +57,7 @@ typedef enum htt_rc {
     HTT_MISUSE = 5,      /* an argument makes no sense, or the call is not allowed now */
     HTT_NOMEM = 6,       /* out of memory */
     HTT_IO = 7,          /* the operating system reported a read, write, sync or lock error */
-    HTT_FULL = 8,        /* no space left: disk, quota, file size limit, or page numbers */
+    HTT_FULL = 8,        /* no space left: disk, quota, file size limit, page numbers, readers */
     HTT_CANTOPEN = 9,    /* the file or its directory cannot be opened or created */
     HTT_READONLY = 10,   /* a write through a handle, file or directory that is read-only */
     HTT_TOOBIG = 11,     /* key or value above its limit */
@@ -188,7 +188,7 @@ typedef enum htt_sync {
 
 enum {                           /* htt_options.flags */
     HTT_OPEN_CREATE = 1u << 0,   /* create the file when it is absent */
-    HTT_OPEN_NEW = 1u << 1,      /* with CREATE: fail (HTT_EXISTS) when it is there */
+    HTT_OPEN_NEW = 1u << 1,      /* with CREATE: HTT_EXISTS when it is there (see htt_open) */
     HTT_OPEN_READONLY = 1u << 2, /* never write the file */
     HTT_OPEN_NO_MMAP = 1u << 3,  /* read through the page cache: for files that others may cut */
     HTT_OPEN_NO_FOLLOW = 1u << 4 /* refuse a symbolic link as the last part of the path */
@@ -214,6 +214,9 @@ HTT_API void htt_options_init(htt_options *options);
  * Opens or creates a file. options NULL = defaults. error NULL or filled on failure (there is
  * no store to ask then). The lock file "<path>-lock" is made beside it; without write access to
  * the directory a read-only handle works without one only while no writer is active.
+ * An open that fails takes the file away that it made. What a process leaves that dies while it
+ * creates one is known by its lock file: HTT_OPEN_CREATE, with or without HTT_OPEN_NEW, begins it
+ * anew. HTT_OPEN_CREATE alone also makes a store of an empty file of somebody else.
  * Errors: HTT_CANTOPEN, HTT_EXISTS, HTT_NOTHTT, HTT_NEWER, HTT_CORRUPT, HTT_MISMATCH,
  * HTT_READONLY, HTT_MISUSE, HTT_NOMEM, HTT_IO, HTT_FULL.
  */
@@ -226,16 +229,26 @@ HTT_API HTT_MUST_CHECK htt_rc htt_open(const char *path, const htt_options *opti
  */
 HTT_API void htt_close(htt_store *store);
 
-/* The last error of a call on this store that had no transaction. Borrowed until the next. */
+/*
+ * The last error of a call on this store that had no transaction, or ended it: also of htt_begin
+ * and htt_commit. Borrowed until the next.
+ */
 HTT_API const char *htt_errmsg(const htt_store *store);
 
-/* Facts about the file, fixed while it is open. Borrowed until htt_close. */
+/*
+ * Facts about the file, fixed while it is open. Borrowed until htt_close.
+ *
+ * A file with an owner is written by its database only: HTT_WRITE, the four-line interface and all
+ * else that writes give HTT_READONLY. HTT_READ shows the last state that the file knows to be
+ * durable in the database, which may be behind it by the rows of its outbox and more.
+ */
 typedef struct htt_info {
     const char *path;        /* as it was given */
     const char *declaration; /* "" = none */
     uint8_t uuid[16];        /* names the file */
     uint32_t page_size;      /* bytes */
     bool readonly;           /* this handle cannot write */
+    const char *owner;       /* the database, as seen from the file's folder; "" = standalone */
 } htt_info;
 HTT_API void htt_store_info(const htt_store *store, htt_info *info_out);
 
@@ -252,6 +265,12 @@ enum { HTT_READ = 0, HTT_WRITE = 1 };
 /*
  * Begins a transaction. A reader never waits. A writer waits for another writer, in this or
  * another process, up to busy_timeout_ms, then HTT_BUSY.
+ *
+ * A reader needs a slot in the lock file, of which there are 2046 for all processes: HTT_FULL when
+ * all are taken. Readers of one store that see the same state share a slot, and a store keeps the
+ * slots that it took until it is closed. So does a cursor of a write transaction.
+ * Errors: HTT_BUSY, HTT_READONLY, HTT_POISONED (of writers), HTT_FULL, HTT_CORRUPT, HTT_MISMATCH,
+ * HTT_NEWER, HTT_SNAPSHOT (commits follow each other too fast), HTT_IO, HTT_NOMEM, HTT_MISUSE.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_begin(htt_store *store, unsigned mode, htt_txn **txn_out);
 
@@ -262,9 +281,9 @@ HTT_API HTT_MUST_CHECK htt_rc htt_begin(htt_store *store, unsigned mode, htt_txn
 HTT_API HTT_MUST_CHECK htt_rc htt_prepare(htt_txn *txn);
 
 /*
- * Commits and ends the transaction; txn is invalid afterwards, whatever is returned. (A read
- * transaction is ended.) On failure nothing was committed, except after HTT_POISONED: then it is
- * unknown until the file is opened again.
+ * Commits and ends the transaction; txn is invalid afterwards, whatever is returned, so the error's
+ * text is in htt_errmsg(store). (A read transaction is ended.) On failure nothing was committed,
+ * except after HTT_POISONED: then it is unknown until the file is opened again.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_commit(htt_txn *txn);
 
@@ -286,8 +305,11 @@ HTT_API const char *htt_txn_errmsg(const htt_txn *txn);
 HTT_API const htt_error *htt_txn_error(const htt_txn *txn);
 
 /*
- * Savepoints nest. htt_savepoint gives an id. rollback_to undoes all since then and leaves the
- * savepoint open; release forgets it and all opened after it, changes stay.
+ * Savepoints nest. htt_savepoint gives an id, which is not used again in the transaction.
+ * rollback_to undoes all since then and leaves the savepoint open, but forgets all opened after
+ * it; release forgets it and all opened after it, changes stay. A forgotten id is HTT_MISUSE.
+ * What htt_get gave out ends with a rollback_to as with any change. Cursors do not notice it: one
+ * that was opened since the savepoint goes on to see the rows that were undone.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_savepoint(htt_txn *txn, uint32_t *id_out);
 HTT_API HTT_MUST_CHECK htt_rc htt_rollback_to(htt_txn *txn, uint32_t id);
@@ -322,14 +344,16 @@ HTT_API HTT_MUST_CHECK htt_rc htt_exists(htt_txn *txn, htt_datum key);
 
 /*
  * Looks up `count` keys. results_out[i] is HTT_OK or HTT_NOTFOUND, values_out[i] the value of
- * keys[i], all borrowed as htt_get's are, until the next call at least. Another result than
- * HTT_OK of the call itself: it stopped, the outputs are undefined.
+ * keys[i], untouched where there is none. All values stay together until the next call on the
+ * transaction, also those in several overflow runs and without mmap; the others longer, as
+ * htt_get's. Another result than HTT_OK of the call itself: it stopped, the outputs are undefined.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_get_many(htt_txn *txn, const htt_datum *keys, size_t count,
                                            htt_datum *values_out, htt_rc *results_out);
 
 /*
- * Writes a row. Both data are copied. On any error the row is as it was, and the transaction
+ * Writes a row. Both data are copied. A row that is there is replaced with the form of its key:
+ * 1.0 put over 1 comes back as 1.0. On any error the row is as it was, and the transaction
  * goes on, except after HTT_IO and HTT_POISONED: then it can only be aborted.
  * Errors: HTT_EXISTS, HTT_NOTFOUND (flags), HTT_TOOBIG, HTT_COLLISION, HTT_READONLY, HTT_NOMEM,
  * HTT_IO, HTT_FULL, HTT_CORRUPT, HTT_MISUSE.
@@ -345,9 +369,10 @@ HTT_API HTT_MUST_CHECK htt_rc htt_count(htt_txn *txn, uint64_t *count_out);
 
 /*
  * Cursors walk all rows, in no particular order. What a cursor sees is frozen when it is opened:
- * changes by the same transaction do not show and do not disturb it. A cursor may outlive its
- * transaction: after a commit it goes on; after an abort it goes on if its state had been
- * committed, else every call gives HTT_ABORTED. Close every cursor before the store.
+ * changes by the same transaction, htt_rollback_to among them, do not show and do not disturb it.
+ * A cursor may outlive its transaction: after a commit it goes on; after an abort it goes on if
+ * its state had been committed, else every call gives HTT_ABORTED. Close every cursor before the
+ * store.
  *   next   moves to the next row (the first, at first) and gives its key; HTT_NOTFOUND: the end
  *   value  the current row's value
  *   key and value are borrowed until the next htt_cursor_next or _close.
@@ -397,10 +422,10 @@ HTT_API HTT_MUST_CHECK htt_rc htt_txn_stat(htt_txn *txn, htt_stat *stat_out);
 enum { HTT_CHECK_SHALLOW = 0, HTT_CHECK_DEEP = 1 };
 
 /*
- * Checks the transaction's state: shallow = structure of every page, that each page is used
- * once, counts; deep = also every row's place and every overflow run's checksum. `report` is
- * called once per problem (page 0: none in particular); a non-zero result of it stops. HTT_OK:
- * the check ran, *problems_out tells. A damaged file is a problem reported, not an error.
+ * Checks the transaction's state and the two meta pages: shallow = structure of every page, that
+ * each page is used once, counts; deep = also every row's place and every overflow run's checksum.
+ * `report` is called once per problem (page 0: none in particular); a non-zero result of it stops.
+ * HTT_OK: the check ran, *problems_out tells. A damaged file is a problem reported, not an error.
  */
 typedef int (*htt_check_report)(void *arg, uint32_t page, const char *problem);
 HTT_API HTT_MUST_CHECK htt_rc htt_check(htt_txn *txn, unsigned depth, htt_check_report report,

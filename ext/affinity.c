@@ -10,7 +10,8 @@
  *
  * "INTEGER if it is one": the real has no fraction and lies strictly between the least and the
  * greatest int64. So 9223372036854775808 stays a real, and -0.0 becomes 0. NULL is NULL always.
- * Which text is a number is SQLite's to say: sqlite3_value_numeric_type, on a copy.
+ * Which text is a number is decided here, as SQLite does. Its sqlite3_value_numeric_type changes
+ * the value, which SQLite may still need, and from 3.53 on it crashes on a copy.
  */
 #include "affinity.h"
 
@@ -95,19 +96,85 @@ static int affinity_put_text(sqlite3_value *value, htt_cell *cell) {
     return SQLITE_OK;
 }
 
-/* Text under NUMERIC, INTEGER or REAL. The value itself is left alone: SQLite may need it. */
+static size_t affinity_skip_space(const unsigned char *text, size_t at, size_t size) {
+    while (at < size && (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r'))) {
+        at++;
+    }
+    return at;
+}
+
+static size_t affinity_skip_digits(const unsigned char *text, size_t at, size_t size) {
+    while (at < size && text[at] >= '0' && text[at] <= '9') {
+        at++;
+    }
+    return at;
+}
+
+static size_t affinity_skip_sign(const unsigned char *text, size_t at, size_t size) {
+    return at < size && (text[at] == '-' || text[at] == '+') ? at + 1 : at;
+}
+
+/* Digits as an int64. False: too large. */
+static bool affinity_digits_fit(const unsigned char *digits, size_t size, bool negative) {
+    const uint64_t limit = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++) {
+        const uint64_t digit = (uint64_t)(digits[i] - '0');
+        if (number > (limit - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    return true;
+}
+
+/* What a text is: space, sign, digits, point and exponent, space; or SQLITE_TEXT. */
+static int affinity_text_type(const unsigned char *text, size_t size) {
+    const size_t sign = affinity_skip_space(text, 0, size);
+    const size_t whole = affinity_skip_sign(text, sign, size);
+    size_t at = affinity_skip_digits(text, whole, size);
+    size_t digits = at - whole;
+    const bool fits = affinity_digits_fit(text + whole, digits, whole > sign && text[sign] == '-');
+    int type = fits ? SQLITE_INTEGER : SQLITE_FLOAT;
+    if (at < size && text[at] == '.') {
+        const size_t fraction = at + 1;
+        at = affinity_skip_digits(text, fraction, size);
+        digits += at - fraction;
+        type = SQLITE_FLOAT;
+    }
+    if (digits == 0) {
+        return SQLITE_TEXT;
+    }
+    if (at < size && (text[at] == 'e' || text[at] == 'E')) {
+        const size_t exponent = affinity_skip_sign(text, at + 1, size);
+        at = affinity_skip_digits(text, exponent, size);
+        if (at == exponent) {
+            return SQLITE_TEXT;
+        }
+        type = SQLITE_FLOAT;
+    }
+    return affinity_skip_space(text, at, size) == size ? type : SQLITE_TEXT;
+}
+
+/* Text under NUMERIC, INTEGER or REAL. */
 static int affinity_put_numeric_text(sqlite3_value *value, htt_affinity affinity,
                                      affinity_kind kind, htt_cell *cell) {
-    sqlite3_value *const copy = sqlite3_value_dup(value);
-    if (copy == NULL) {
-        return SQLITE_NOMEM;
+    enum { AFFINITY_NUL_ENDS = 3053000 }; /* from this version on, a number ends at a NUL */
+    const int rc = affinity_put_text(value, cell);
+    if (rc != SQLITE_OK) {
+        return rc;
     }
-    const int type = sqlite3_value_numeric_type(copy);
+    const unsigned char *const text = cell->datum.data;
+    const unsigned char *const nul = memchr(text, '\0', cell->datum.size);
+    const bool cut = nul != NULL && sqlite3_libversion_number() >= AFFINITY_NUL_ENDS;
+    int type = affinity_text_type(text, cut ? (size_t)(nul - text) : cell->datum.size);
+    if (type == SQLITE_INTEGER && cut) {
+        type = SQLITE_FLOAT; /* then SQLite comes to the integer through the real */
+    }
     if (type != SQLITE_TEXT) {
-        affinity_put_number(copy, type, affinity, kind, cell);
+        affinity_put_number(value, type, affinity, kind, cell);
     }
-    sqlite3_value_free(copy);
-    return type == SQLITE_TEXT ? affinity_put_text(value, cell) : SQLITE_OK;
+    return SQLITE_OK;
 }
 
 static int affinity_put(sqlite3_value *value, htt_affinity affinity, affinity_kind kind,

@@ -24,6 +24,10 @@ typedef enum arguments_option {
     ARGUMENTS_SYNC,
     ARGUMENTS_WRITE_BUDGET,
     ARGUMENTS_BUSY_TIMEOUT,
+    ARGUMENTS_FOLD_ROWS,
+    ARGUMENTS_FOLD_BYTES,
+    ARGUMENTS_CHANGES,
+    ARGUMENTS_CHANGES_KEEP,
     ARGUMENTS_OPTION_COUNT
 } arguments_option;
 
@@ -31,10 +35,14 @@ static const char *const arguments_names[ARGUMENTS_OPTION_COUNT] = {
     [ARGUMENTS_PAGE_SIZE] = "page_size",       [ARGUMENTS_MMAP] = "mmap",
     [ARGUMENTS_CACHE_BYTES] = "cache_bytes",   [ARGUMENTS_SYNC] = "sync",
     [ARGUMENTS_WRITE_BUDGET] = "write_budget", [ARGUMENTS_BUSY_TIMEOUT] = "busy_timeout",
+    [ARGUMENTS_FOLD_ROWS] = "fold_rows",       [ARGUMENTS_FOLD_BYTES] = "fold_bytes",
+    [ARGUMENTS_CHANGES] = "changes",           [ARGUMENTS_CHANGES_KEEP] = "changes_keep",
 };
 const struct htt_env *htt_arguments_env = NULL;
 
-#define ARGUMENTS_KNOWN "filename, page_size, mmap, cache_bytes, sync, write_budget, busy_timeout"
+#define ARGUMENTS_KNOWN                                                                            \
+    "filename, page_size, mmap, cache_bytes, sync, write_budget, busy_timeout, fold_rows, "        \
+    "fold_bytes, changes, changes_keep"
 
 /* The text without space and one pair of quotes around it. NULL: out of memory. */
 static char *arguments_bare(const char *text) {
@@ -114,16 +122,16 @@ static int arguments_set_page_size(htt_arguments *arguments, const char *text, c
     return rc;
 }
 
-static int arguments_set_mmap(htt_arguments *arguments, const char *text, char **message) {
+static int arguments_set_switch(const char *name, const char *text, bool *on_out, char **message) {
     static const char *const on[] = {"on", "true", "yes", "1"};
     static const char *const off[] = {"off", "false", "no", "0"};
     for (size_t i = 0; i < sizeof on / sizeof on[0]; i++) {
         if (sqlite3_stricmp(text, on[i]) == 0 || sqlite3_stricmp(text, off[i]) == 0) {
-            arguments->mmap = sqlite3_stricmp(text, on[i]) == 0;
+            *on_out = sqlite3_stricmp(text, on[i]) == 0;
             return SQLITE_OK;
         }
     }
-    return htt_rc_say(message, SQLITE_ERROR, "mmap=%s: on or off expected", text);
+    return htt_rc_say(message, SQLITE_ERROR, "%s=%s: on or off expected", name, text);
 }
 
 static int arguments_set_sync(htt_arguments *arguments, const char *text, char **message) {
@@ -145,7 +153,8 @@ static int arguments_set(htt_arguments *arguments, arguments_option option, cons
     int rc = SQLITE_OK;
     switch (option) {
     case ARGUMENTS_PAGE_SIZE: return arguments_set_page_size(arguments, text, message);
-    case ARGUMENTS_MMAP: return arguments_set_mmap(arguments, text, message);
+    case ARGUMENTS_MMAP: return arguments_set_switch(name, text, &arguments->mmap, message);
+    case ARGUMENTS_CHANGES: return arguments_set_switch(name, text, &arguments->changes, message);
     case ARGUMENTS_SYNC: return arguments_set_sync(arguments, text, message);
     case ARGUMENTS_CACHE_BYTES:
         rc = arguments_number(name, text, 1, INT64_MAX, &number, message);
@@ -160,6 +169,12 @@ static int arguments_set(htt_arguments *arguments, arguments_option option, cons
         arguments->busy_timeout_ms = (uint32_t)number;
         arguments->has_busy_timeout = true;
         return rc;
+    case ARGUMENTS_FOLD_ROWS:
+        return arguments_number(name, text, 1, UINT32_MAX, &arguments->fold_rows, message);
+    case ARGUMENTS_FOLD_BYTES:
+        return arguments_number(name, text, 1, UINT32_MAX, &arguments->fold_bytes, message);
+    case ARGUMENTS_CHANGES_KEEP:
+        return arguments_number(name, text, 0, INT32_MAX, &arguments->changes_keep, message);
     case ARGUMENTS_OPTION_COUNT: break;
     }
     return SQLITE_INTERNAL; /* no such option */
@@ -194,7 +209,11 @@ static int arguments_parse_option(htt_arguments *arguments, htt_token name, cons
 int htt_arguments_parse(int argc, const char *const *argv, htt_arguments *arguments_out,
                         char **message_out) {
     unsigned seen = 0;
-    *arguments_out = (htt_arguments){.mmap = true, .sync = HTT_SYNC_FULL};
+    *arguments_out = (htt_arguments){.mmap = true,
+                                     .sync = HTT_SYNC_FULL,
+                                     .fold_rows = HTT_ARGUMENTS_FOLD_ROWS,
+                                     .fold_bytes = HTT_ARGUMENTS_FOLD_BYTES,
+                                     .changes_keep = HTT_ARGUMENTS_CHANGES_KEEP};
     htt_declaration_init(&arguments_out->declaration);
     if (argc <= ARGUMENTS_FIRST) {
         return htt_rc_say(message_out, SQLITE_ERROR,

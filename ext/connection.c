@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "cursor.h"
+#include "hosted.h"
 #include "rc.h"
+#include "store_adopt.h"
 #include "store_row.h"
 
 /* --------------------------------------------------------------- registry */
@@ -57,12 +59,23 @@ static void connection_free_reader(htt_reader *reader) {
     }
 }
 
-static void connection_free(htt_connection *connection) {
+void htt_connection_close(htt_connection *connection) {
     assert(connection->writer == NULL);
     assert(connection->reader == NULL);
     connection_free_reader(connection->idle);
     htt_scan_free(connection->idle_scan);
+    htt_hosted_free(connection->hosted);
     htt_close(connection->store);
+    connection->idle = NULL;
+    connection->idle_scan = NULL;
+    connection->hosted = NULL;
+    connection->store = NULL;
+    connection->replaced = false;
+}
+
+static void connection_free(htt_connection *connection) {
+    htt_hosted_close(connection);
+    htt_connection_close(connection);
     sqlite3_free(connection->transaction.entries);
     sqlite3_free(connection->transaction.declare);
     sqlite3_free(connection->schema);
@@ -115,6 +128,16 @@ void htt_connection_detach(htt_connection *connection) {
     htt_connection_settle(connection);
 }
 
+void htt_connection_hold(htt_connection *connection) {
+    connection->cursors++;
+}
+
+void htt_connection_let_go(htt_connection *connection) {
+    assert(connection->cursors > 0);
+    connection->cursors--;
+    htt_connection_settle(connection);
+}
+
 /* ---------------------------------------------------------------- opening */
 
 void htt_connection_adopt(htt_connection *connection, const htt_arguments *arguments,
@@ -144,7 +167,7 @@ static int connection_check_declaration(const htt_arguments *arguments, htt_stor
 
 /* The file whose uuid is known; for reading only, where that is all there is. */
 static int connection_open_store(htt_connection *connection, const htt_arguments *arguments,
-                                 const uint8_t *uuid, char **message_out) {
+                                 const char *path, const uint8_t *uuid, char **message_out) {
     htt_options options;
     htt_error error = {.rc = HTT_OK};
     htt_store *store = NULL;
@@ -156,10 +179,10 @@ static int connection_open_store(htt_connection *connection, const htt_arguments
     if (sqlite3_db_readonly(connection->registry->db, connection->schema) == 1) {
         options.flags |= HTT_OPEN_READONLY;
     }
-    htt_rc rc = htt_open(connection->path, &options, &store, &error);
+    htt_rc rc = htt_open(path, &options, &store, &error);
     if (rc == HTT_READONLY && (options.flags & HTT_OPEN_READONLY) == 0) {
         options.flags |= HTT_OPEN_READONLY;
-        rc = htt_open(connection->path, &options, &store, &error);
+        rc = htt_open(path, &options, &store, &error);
     }
     if (rc != HTT_OK) {
         return htt_rc_report(message_out, rc, HTT_SIDE_READ, error.text);
@@ -177,13 +200,17 @@ int htt_connection_open(htt_connection *connection, const htt_arguments *argumen
                         char **message_out) {
     uint8_t uuid[HTT_UUID_SIZE];
     bool found = false;
+    char *path = NULL; /* NULL: as declared */
     if (connection->poison != NULL) {
         return htt_rc_say(message_out, SQLITE_ERROR, "%s", connection->poison);
     }
-    if (connection->store != NULL) {
-        return SQLITE_OK;
+    if (connection->replaced && connection->cursors == 0 && !connection->transaction.joined) {
+        htt_connection_close(connection);
     }
-    const int rc = htt_store_row_find(connection->registry->db, connection->schema,
+    if (connection->store != NULL) {
+        return htt_hosted_attach(connection, arguments, message_out);
+    }
+    int rc = htt_store_row_find(connection->registry->db, connection->schema,
                                       connection->name, &found, uuid, message_out);
     if (rc != SQLITE_OK) {
         return rc;
@@ -194,7 +221,14 @@ int htt_connection_open(htt_connection *connection, const htt_arguments *argumen
                           "its own",
                           connection->schema, connection->name);
     }
-    return connection_open_store(connection, arguments, uuid, message_out);
+    rc = htt_store_adopt_path(connection->registry->db, connection->schema, connection->name,
+                              &path, message_out);
+    if (rc == SQLITE_OK) {
+        rc = connection_open_store(connection, arguments, path != NULL ? path : connection->path,
+                                   uuid, message_out);
+    }
+    sqlite3_free(path);
+    return rc == SQLITE_OK ? htt_hosted_attach(connection, arguments, message_out) : rc;
 }
 
 void htt_connection_poison(htt_connection *connection, const char *why) {
@@ -211,6 +245,10 @@ void htt_connection_release(htt_connection *connection, htt_reader **reader) {
     htt_reader *const held = *reader;
     *reader = NULL;
     if (held == NULL) {
+        return;
+    }
+    if (held->overlay != NULL) {
+        htt_hosted_give(connection, held);
         return;
     }
     assert(held->references > 0);
@@ -294,19 +332,9 @@ static int connection_write_ahead(htt_connection *connection, char **message_out
     return SQLITE_OK;
 }
 
-int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_txn **txn_out,
-                           char **message_out) {
-    if (connection->poison != NULL) {
-        return htt_rc_say(message_out, SQLITE_ERROR, "%s", connection->poison);
-    }
-    const int rc = connection_write_ahead(connection, message_out);
-    if (rc != SQLITE_OK) {
-        return rc;
-    }
-    if (connection->writer != NULL) {
-        *txn_out = connection->writer;
-        return SQLITE_OK;
-    }
+/* The read transaction of a file that keeps its own root. */
+static int connection_take_reader(htt_connection *connection, htt_reader **reader,
+                                  htt_source *source, char **message_out) {
     if (*reader == NULL) {
         const int begun =
             connection->reader != NULL ? SQLITE_OK : connection_begin_read(connection, message_out);
@@ -317,8 +345,59 @@ int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_
         *reader = connection->reader;
     }
     assert((*reader)->references > 0);
-    *txn_out = (*reader)->txn;
+    *source = (htt_source){.txn = (*reader)->txn};
     return SQLITE_OK;
+}
+
+static int connection_acquire_hosted(htt_connection *connection, htt_reader **reader,
+                                     htt_source *source, char **message_out) {
+    htt_hosted *const hosted = connection->hosted;
+    if (*reader != NULL) {
+        return SQLITE_OK; /* what a cursor has begun with it keeps */
+    }
+    int rc = connection->transaction.joined ? htt_hosted_begin(connection, message_out)
+                                            : SQLITE_READONLY;
+    if (rc == SQLITE_READONLY) { /* reading goes on where writing does not */
+        sqlite3_free(*message_out);
+        *message_out = NULL;
+        rc = htt_hosted_refresh(connection, message_out);
+    }
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (connection->writer != NULL) {
+        *source = (htt_source){.txn = connection->writer};
+        return SQLITE_OK;
+    }
+    if (!hosted->row.has_root) {
+        return connection_take_reader(connection, reader, source, message_out);
+    }
+    rc = htt_hosted_take(connection, reader, message_out);
+    if (rc == SQLITE_OK) {
+        *source = (htt_source){.txn = (*reader)->txn,
+                               .overlay = (*reader)->overlay,
+                               .length = htt_overlay_length((*reader)->overlay)};
+    }
+    return rc;
+}
+
+int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_source *source,
+                           char **message_out) {
+    if (connection->poison != NULL) {
+        return htt_rc_say(message_out, SQLITE_ERROR, "%s", connection->poison);
+    }
+    if (connection->hosted != NULL) {
+        return connection_acquire_hosted(connection, reader, source, message_out);
+    }
+    const int rc = connection_write_ahead(connection, message_out);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (connection->writer != NULL) {
+        *source = (htt_source){.txn = connection->writer};
+        return SQLITE_OK;
+    }
+    return connection_take_reader(connection, reader, source, message_out);
 }
 
 uint64_t htt_connection_estimate(htt_connection *connection) {
@@ -326,6 +405,9 @@ uint64_t htt_connection_estimate(htt_connection *connection) {
     htt_txn *own = NULL;
     if (connection->store == NULL || connection->poison != NULL) {
         return connection->rows;
+    }
+    if (connection->hosted != NULL && connection->hosted->state != NULL) {
+        return htt_hosted_estimate(connection->hosted);
     }
     if (txn == NULL && connection->reader != NULL) {
         txn = connection->reader->txn;

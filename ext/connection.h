@@ -23,11 +23,13 @@
 
 #include "api.h"
 #include "arguments.h"
-#include "engine/htt.h"
+#include "engine/htt_host.h"
+#include "source.h"
 #include "transaction.h"
 
 typedef struct htt_registry htt_registry;
 typedef struct htt_connection htt_connection;
+typedef struct htt_hosted htt_hosted;
 struct htt_table;
 
 struct htt_registry {
@@ -41,8 +43,12 @@ struct htt_registry {
 typedef struct htt_scan htt_scan; /* a cursor, cursor.h */
 
 typedef struct htt_reader {
-    htt_txn *txn;        /* a read transaction; owned */
-    unsigned references; /* cursors that use it */
+    htt_txn *txn;         /* a read transaction; owned */
+    unsigned references;  /* cursors that use it */
+    bool awake;           /* hosted: txn is begun, and its pages are kept */
+    bool resting;         /* hosted, not awake: a writer may take the pages away */
+    htt_overlay *overlay; /* hosted: what is in front of it; owned; else NULL */
+    htt_host_root root;   /* hosted: that txn reads */
 } htt_reader;
 
 struct htt_connection {
@@ -52,6 +58,8 @@ struct htt_connection {
     char *path;                  /* resolved; owned */
     char *name;                  /* as the table names it; owned */
     htt_store *store;            /* NULL = not open; owned */
+    htt_hosted *hosted;          /* NULL = the file keeps its own root; owned */
+    bool replaced;               /* the store is not the one that htt_store names any more */
     bool mapped;                 /* values may be borrowed until the read transaction ends */
     uint32_t page_size;          /* bytes, 0 = not open */
     unsigned tables;             /* live htt_table */
@@ -78,6 +86,13 @@ int htt_connection_attach(htt_registry *registry, const char *schema, const char
                           const char *name, htt_connection **connection_out);
 void htt_connection_detach(htt_connection *connection);
 
+/*
+ * Keeps it while SQL runs within a function: SQLite may find that the schema has changed, and
+ * disconnect all tables and connect them anew. The htt_table must not be used after that.
+ */
+void htt_connection_hold(htt_connection *connection);
+void htt_connection_let_go(htt_connection *connection);
+
 /* Frees it if nothing needs it any more. */
 void htt_connection_settle(htt_connection *connection);
 
@@ -92,11 +107,15 @@ void htt_connection_adopt(htt_connection *connection, const htt_arguments *argum
 int htt_connection_open(htt_connection *connection, const htt_arguments *arguments,
                         char **message_out);
 
+/* Closes the file, which the next use opens again. Nothing reads or writes in it. */
+void htt_connection_close(htt_connection *connection);
+
 /*
- * The transaction to read in. A cursor passes its own `reader`: the read transaction that it holds
- * until htt_connection_release, NULL at first. With a write transaction it is left alone.
+ * What to read in. A cursor passes its own `reader`: what it holds until htt_connection_release,
+ * NULL at first; with the engine's write transaction it is left alone. A cursor that holds a hosted
+ * state keeps it, and then *source stays as it was.
  */
-int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_txn **txn_out,
+int htt_connection_acquire(htt_connection *connection, htt_reader **reader, htt_source *source,
                            char **message_out);
 void htt_connection_release(htt_connection *connection, htt_reader **reader);
 

@@ -9,13 +9,16 @@
  *   others, and there are no rows            taken; the declaration is stored at once
  *   others                                   refused, both are shown
  *
- * A CREATE that is rolled back leaves an empty file behind, which a later CREATE takes.
+ * A CREATE that is rolled back leaves a file without rows behind, which a later CREATE takes; one
+ * that fails while it makes the file leaves nothing, or what HTT_OPEN_NEW begins anew. A file
+ * without bytes of somebody else is refused.
  */
 #include "create.h"
 
 #include <assert.h>
 #include <stddef.h>
 
+#include "hosted.h"
 #include "rc.h"
 #include "store_row.h"
 #include "witness.h"
@@ -136,7 +139,10 @@ static int create_declare_anew(const htt_table *table, htt_store *store, const h
                           htt_declaration_words(info->declaration),
                           htt_declaration_words(declaration->text));
     }
-    const htt_rc failed = htt_store_declare(store, declaration->text);
+    htt_rc failed = htt_store_declare(store, declaration->text);
+    if (failed == HTT_READONLY && htt_hosted_owns(table->connection)) {
+        failed = htt_host_declare(store, declaration->text);
+    }
     return failed == HTT_OK ? SQLITE_OK
                             : htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_errmsg(store));
 }
@@ -165,7 +171,8 @@ static int create_check_fit(const htt_table *table, htt_store *store, bool *long
 /* ---------------------------------------------------------------- opening */
 
 /* Makes the file, or opens the one that is there. */
-static int create_open(const htt_table *table, htt_store **store_out, char **message_out) {
+static int create_open(const htt_table *table, htt_store **store_out, bool *made_out,
+                       char **message_out) {
     htt_options options;
     htt_error error = {.rc = HTT_OK};
     htt_options_init(&options);
@@ -174,6 +181,7 @@ static int create_open(const htt_table *table, htt_store **store_out, char **mes
     options.page_size = table->arguments.page_size;
     options.declaration = table->arguments.declaration.text;
     htt_rc rc = htt_open(table->connection->path, &options, store_out, &error);
+    *made_out = rc == HTT_OK;
     if (rc == HTT_EXISTS) {
         options.flags &= ~(unsigned)(HTT_OPEN_CREATE | HTT_OPEN_NEW);
         options.page_size = 0; /* told apart by create_check_fit */
@@ -194,8 +202,7 @@ static int create_take(htt_table *table, htt_store *store, bool longer, char **m
     htt_store_info(store, &info);
     int rc = create_check_owner(table, info.uuid, message_out);
     if (rc == SQLITE_OK) {
-        rc = htt_store_row_write(table->registry->db, table->schema, connection->name, info.uuid,
-                                 message_out);
+        rc = htt_hosted_create_row(connection, info.uuid, message_out);
     }
     if (rc == SQLITE_OK) {
         rc = htt_transaction_join(connection, table, message_out);
@@ -213,13 +220,14 @@ int htt_create_file(htt_table *table, char **message_out) {
     htt_connection *const connection = table->connection;
     htt_store *store = connection->store;
     bool longer = false;
+    bool made = false;
     assert(connection != NULL);
     if (connection->poison != NULL) {
         return htt_rc_say(message_out, SQLITE_ERROR, "%s", connection->poison);
     }
     int rc = htt_store_row_create_table(table->registry->db, table->schema, message_out);
     if (rc == SQLITE_OK && store == NULL) {
-        rc = create_open(table, &store, message_out);
+        rc = create_open(table, &store, &made, message_out);
     }
     if (rc != SQLITE_OK) {
         return rc;
@@ -230,9 +238,13 @@ int htt_create_file(htt_table *table, char **message_out) {
         htt_connection_adopt(connection, &table->arguments, store);
     }
     const bool was_joined = connection->transaction.joined;
-    rc = create_check_fit(table, store, &longer, message_out);
+    rc = htt_hosted_attach(connection, &table->arguments, message_out);
+    rc = rc == SQLITE_OK ? create_check_fit(table, store, &longer, message_out) : rc;
     if (rc == SQLITE_OK) {
         rc = create_take(table, store, longer, message_out);
+    }
+    if (rc == SQLITE_OK && made && connection->hosted != NULL) {
+        rc = htt_hosted_begin(connection, message_out); /* a file of our own is ours at once */
     }
     if (rc != SQLITE_OK && !was_joined) {
         htt_transaction_rollback(connection); /* SQLite will not call a table that is not there */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cursors. A scan walks all rows with an htt_cursor, or looks up the keys of a list, of which a
+ * Cursors. A scan walks all rows with an htt_walk, or looks up the keys of a list, of which a
  * point lookup has one.
  *
  * A value is fetched as late as possible: count(*), scans of keys alone and updates that set every
@@ -9,6 +9,9 @@
  *
  *   borrowed  small values of a mapped read transaction, which the scan holds until it is closed
  *   copied    everything else
+ *
+ * What is borrowed from an overlay goes when that is cut, by a rollback between two steps or in the
+ * midst of one. `mark` tells: a walk fails then, a list looks up once more.
  */
 #include "cursor.h"
 
@@ -18,12 +21,14 @@
 #include <string.h>
 
 #include "buffer.h"
+#include "hosted.h"
 #include "key_list.h"
 #include "plan.h"
 #include "rc.h"
+#include "source.h"
 #include "vtab.h"
 
-enum { SCAN_BATCH = 64 }; /* keys that are looked up together */
+enum { SCAN_BATCH = HTT_SOURCE_MANY_MAX }; /* keys that are looked up together */
 
 typedef struct scan_batch {
     htt_datum values[SCAN_BATCH]; /* borrowed */
@@ -34,10 +39,12 @@ struct htt_scan {
     sqlite3_vtab_cursor base;   /* must be first */
     htt_connection *connection; /* counted in its `cursors` */
     htt_reader *reader;         /* the read transaction it holds, NULL = none */
+    htt_source source;          /* what it reads, as of the last scan_acquire */
+    uint32_t mark;              /* of the source when the row or the batch was borrowed */
     htt_plan plan;              /* of the running query */
     bool wants_values;          /* other columns than the key are used */
     bool eof;                   /* behind the last row */
-    htt_cursor *walk;           /* FULL: the engine's cursor; owned */
+    htt_walk *walk;             /* FULL: the walk over all rows; owned */
     htt_key_list list;          /* POINT and LIST: the keys */
     size_t at;                  /* POINT and LIST: the next key */
     size_t batch_start;         /* the first key of the batch */
@@ -61,9 +68,36 @@ static int scan_fail(htt_scan *scan, htt_rc rc, const char *text) {
     return htt_rc_report(&scan->base.pVtab->zErrMsg, rc, HTT_SIDE_READ, text);
 }
 
-static int scan_acquire(htt_scan *scan, htt_txn **txn_out) {
-    return htt_connection_acquire(scan->connection, &scan->reader, txn_out,
+/* Brings `source` up to date. */
+static int scan_acquire(htt_scan *scan) {
+    return htt_connection_acquire(scan->connection, &scan->reader, &scan->source,
                                   &scan->base.pVtab->zErrMsg);
+}
+
+static void scan_release(htt_scan *scan) {
+    htt_connection_release(scan->connection, &scan->reader);
+    scan->source = (htt_source){0};
+}
+
+/* After scan_acquire: it reads in the read transaction that it holds. */
+static bool scan_only_reads(const htt_scan *scan) {
+    return scan->reader != NULL && scan->source.txn == scan->reader->txn;
+}
+
+/* There was a commit or a change since the source was acquired. */
+static bool scan_is_behind(const htt_scan *scan) {
+    const htt_connection *const connection = scan->connection;
+    const htt_source *const source = &scan->source;
+    if (source->overlay == NULL) {
+        return scan->reader != connection->reader;
+    }
+    return scan->reader != connection->hosted->state || !connection->hosted->known ||
+           connection->writer != NULL || source->length != htt_overlay_length(source->overlay);
+}
+
+/* What was borrowed from the source at `mark` may be gone. */
+static bool scan_is_cut(const htt_scan *scan) {
+    return scan->source.length > 0 && scan->mark != htt_source_mark(&scan->source);
 }
 
 static void scan_forget_row(htt_scan *scan) {
@@ -112,9 +146,9 @@ void htt_scan_free(htt_scan *scan) {
 int htt_scan_close(sqlite3_vtab_cursor *cursor) {
     htt_scan *const scan = (htt_scan *)cursor;
     htt_connection *const connection = scan->connection;
-    htt_cursor_close(scan->walk);
+    htt_walk_close(scan->walk);
     scan->walk = NULL;
-    htt_connection_release(connection, &scan->reader);
+    scan_release(scan);
     if (connection->idle_scan == NULL) { /* its buffers serve the next query */
         htt_key_list_trim(&scan->list);
         htt_buffer_trim(&scan->key_bytes);
@@ -148,11 +182,12 @@ static int scan_copy_value(htt_scan *scan, htt_datum value) {
 
 /* A value of this size lies in one piece, and stays where it is while the transaction lives. */
 static bool scan_may_borrow(const htt_scan *scan, size_t size) {
-    return scan->connection->mapped && scan->connection->writer == NULL &&
+    return scan->connection->mapped && scan_only_reads(scan) &&
            size <= scan->connection->page_size / 2;
 }
 
 static int scan_take_value(htt_scan *scan, htt_datum value) {
+    scan->mark = htt_source_mark(&scan->source);
     if (!scan_may_borrow(scan, value.size)) {
         return scan_copy_value(scan, value);
     }
@@ -165,40 +200,39 @@ static int scan_take_value(htt_scan *scan, htt_datum value) {
 static int scan_load_value(htt_scan *scan) {
     htt_datum value;
     if (scan->plan == HTT_PLAN_FULL) {
-        const htt_rc rc = htt_cursor_value(scan->walk, &value);
+        const htt_rc rc = htt_walk_value(scan->walk, &value);
         if (rc != HTT_OK) {
-            return scan_fail(scan, rc, htt_cursor_errmsg(scan->walk));
+            return scan_fail(scan, rc, htt_walk_errmsg(scan->walk));
         }
         scan->value = value; /* borrowed until the next step of the walk */
         scan->has_value = true;
         return SQLITE_OK;
     }
-    htt_txn *txn;
-    const int code = scan_acquire(scan, &txn);
+    const int code = scan_acquire(scan);
     if (code != SQLITE_OK) {
         return code;
     }
     assert(scan->at > 0);
-    const htt_rc rc = htt_get(txn, scan->list.keys[scan->at - 1], &value);
+    const htt_rc rc = htt_source_get(&scan->source, scan->list.keys[scan->at - 1], &value);
     if (rc == HTT_NOTFOUND) {
-        return scan_copy_value(scan, htt_null());
+        return scan_take_value(scan, htt_null());
     }
-    return rc == HTT_OK ? scan_take_value(scan, value) : scan_fail(scan, rc, htt_txn_errmsg(txn));
+    return rc == HTT_OK ? scan_take_value(scan, value)
+                        : scan_fail(scan, rc, htt_source_errmsg(&scan->source));
 }
 
 /* Fetches the key of the current row as it was written. */
 static int scan_load_key(htt_scan *scan) {
     assert(scan->plan != HTT_PLAN_FULL);
     assert(!scan->eof);
-    htt_txn *txn;
     htt_datum key;
-    const int code = scan_acquire(scan, &txn);
+    const int code = scan_acquire(scan);
     if (code != SQLITE_OK) {
         return code;
     }
-    const htt_rc rc = htt_get_key(txn, scan->key, &key);
+    const htt_rc rc = htt_source_get_key(&scan->source, scan->key, &key);
     if (rc != HTT_OK && rc != HTT_NOTFOUND) {
-        return scan_fail(scan, rc, htt_txn_errmsg(txn));
+        return scan_fail(scan, rc, htt_source_errmsg(&scan->source));
     }
     if (rc == HTT_OK) {
         const int copied = htt_buffer_reserve(&scan->key_bytes, key.size);
@@ -218,17 +252,17 @@ static int scan_load_key(htt_scan *scan) {
 
 static int scan_step_walk(htt_scan *scan) {
     assert(scan->walk != NULL);
-    const htt_rc rc = htt_cursor_next(scan->walk, &scan->key);
+    const htt_rc rc = htt_walk_next(scan->walk, &scan->key);
     scan->eof = rc == HTT_NOTFOUND;
     if (rc != HTT_OK && rc != HTT_NOTFOUND) {
         scan->eof = true;
-        return scan_fail(scan, rc, htt_cursor_errmsg(scan->walk));
+        return scan_fail(scan, rc, htt_walk_errmsg(scan->walk));
     }
     return SQLITE_OK;
 }
 
 /* Looks the next keys of a list up, all at once. */
-static int scan_fill_batch(htt_scan *scan, htt_txn *txn) {
+static int scan_fill_batch(htt_scan *scan) {
     size_t count = scan->list.count - scan->at;
     if (scan->batch == NULL) {
         scan->batch = sqlite3_malloc64(sizeof *scan->batch);
@@ -237,22 +271,24 @@ static int scan_fill_batch(htt_scan *scan, htt_txn *txn) {
         }
     }
     count = count < SCAN_BATCH ? count : SCAN_BATCH;
-    const htt_rc rc = htt_get_many(txn, scan->list.keys + scan->at, count, scan->batch->values,
-                                   scan->batch->results);
+    const htt_rc rc = htt_source_get_many(&scan->source, scan->list.keys + scan->at, count,
+                                          scan->batch->values, scan->batch->results);
     if (rc != HTT_OK) {
-        return scan_fail(scan, rc, htt_txn_errmsg(txn));
+        return scan_fail(scan, rc, htt_source_errmsg(&scan->source));
     }
+    scan->mark = htt_source_mark(&scan->source);
     scan->batch_start = scan->at;
     scan->batch_end = scan->at + count;
     return SQLITE_OK;
 }
 
 /* Looks keys[at] up; a value that cannot be kept is left to scan_load_value. */
-static int scan_look_up(htt_scan *scan, htt_txn *txn, htt_rc *found_out) {
+static int scan_look_up(htt_scan *scan, htt_rc *found_out) {
     const htt_datum key = scan->list.keys[scan->at];
     const bool batches = scan->list.count > 1 && scan->wants_values && scan_may_borrow(scan, 0);
     if (batches) {
-        const int rc = scan->at < scan->batch_end ? SQLITE_OK : scan_fill_batch(scan, txn);
+        const bool filled = scan->at < scan->batch_end && !scan_is_cut(scan);
+        const int rc = filled ? SQLITE_OK : scan_fill_batch(scan);
         if (rc != SQLITE_OK) {
             return rc;
         }
@@ -267,22 +303,22 @@ static int scan_look_up(htt_scan *scan, htt_txn *txn, htt_rc *found_out) {
         return SQLITE_OK;
     }
     scan->batch_end = 0;
-    if (scan->wants_values && scan->connection->writer == NULL) {
+    /* A statement that writes asks for the values that it needs. */
+    if (scan->wants_values && scan_only_reads(scan) && !scan->connection->transaction.joined) {
         htt_datum value;
-        *found_out = htt_get(txn, key, &value);
+        *found_out = htt_source_get(&scan->source, key, &value);
         return *found_out == HTT_OK ? scan_take_value(scan, value) : SQLITE_OK;
     }
-    *found_out = htt_exists(txn, key);
+    *found_out = htt_source_exists(&scan->source, key);
     return SQLITE_OK;
 }
 
 /* Moves to the next key of the list that is there. */
 static int scan_step_list(htt_scan *scan) {
     for (; scan->at < scan->list.count; scan->at++) {
-        htt_txn *txn;
         htt_rc found;
-        int rc = scan_acquire(scan, &txn);
-        rc = rc == SQLITE_OK ? scan_look_up(scan, txn, &found) : rc;
+        int rc = scan_acquire(scan);
+        rc = rc == SQLITE_OK ? scan_look_up(scan, &found) : rc;
         if (rc != SQLITE_OK) {
             scan->eof = true;
             return rc;
@@ -295,7 +331,7 @@ static int scan_step_list(htt_scan *scan) {
         }
         if (found != HTT_NOTFOUND && found != HTT_TOOBIG) {
             scan->eof = true;
-            return scan_fail(scan, found, htt_txn_errmsg(txn));
+            return scan_fail(scan, found, htt_source_errmsg(&scan->source));
         }
     }
     scan->eof = true;
@@ -312,17 +348,20 @@ int htt_scan_next(sqlite3_vtab_cursor *cursor) {
 /* ----------------------------------------------------------------- filter */
 
 static int scan_begin_walk(htt_scan *scan) {
-    htt_txn *txn;
-    const int code = scan_acquire(scan, &txn);
+    const int code = scan_acquire(scan);
     if (code != SQLITE_OK) {
         return code;
     }
     uint64_t rows;
-    if (htt_count(txn, &rows) == HTT_OK) {
-        scan->connection->rows = rows;
+    if (htt_count(scan->source.txn, &rows) == HTT_OK) {
+        scan->connection->rows = rows + scan->source.length; /* near enough for the planner */
     }
-    const htt_rc rc = htt_cursor_open(txn, &scan->walk);
-    return rc == HTT_OK ? scan_step_walk(scan) : scan_fail(scan, rc, htt_txn_errmsg(txn));
+    const htt_rc rc = htt_walk_open(&scan->source, &scan->walk);
+    if (rc != HTT_OK) {
+        return scan_fail(scan, rc, rc == HTT_NOMEM ? "" : htt_source_errmsg(&scan->source));
+    }
+    scan->mark = htt_source_mark(&scan->source);
+    return scan_step_walk(scan);
 }
 
 int htt_scan_filter(sqlite3_vtab_cursor *cursor, int plan, const char *words, int argc,
@@ -332,7 +371,7 @@ int htt_scan_filter(sqlite3_vtab_cursor *cursor, int plan, const char *words, in
     const htt_affinity affinity = declaration->columns[declaration->key].affinity;
     int rc = SQLITE_OK;
     (void)words;
-    htt_cursor_close(scan->walk);
+    htt_walk_close(scan->walk);
     scan->walk = NULL;
     scan->eof = true;
     scan->at = 0;
@@ -340,8 +379,8 @@ int htt_scan_filter(sqlite3_vtab_cursor *cursor, int plan, const char *words, in
     scan->plan = (htt_plan)(plan & HTT_PLAN_MASK);
     scan->wants_values = (plan & HTT_PLAN_VALUES) != 0;
     scan_forget_row(scan);
-    if (scan->reader != scan->connection->reader) {
-        htt_connection_release(scan->connection, &scan->reader); /* there was a commit since */
+    if (scan_is_behind(scan)) {
+        scan_release(scan);
     }
     switch (scan->plan) {
     case HTT_PLAN_FULL: return scan_begin_walk(scan);
@@ -396,6 +435,14 @@ int htt_scan_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int c
     const htt_declaration *const declaration = &scan_table(scan)->arguments.declaration;
     assert(column >= 0);
     assert(column < declaration->count);
+    if (scan_is_cut(scan)) {
+        if (scan->plan == HTT_PLAN_FULL) {
+            return scan_fail(scan, HTT_ABORTED, "");
+        }
+        scan->has_value = false; /* the key is a copy */
+        scan->has_row = false;
+        scan->batch_end = 0;
+    }
     if (column != declaration->key) {
         if (sqlite3_vtab_nochange(context)) {
             return SQLITE_OK; /* an UPDATE that leaves it alone does not need it */

@@ -15,6 +15,11 @@ int htt_function_register_stat(htt_registry *registry);
 int htt_function_register_check(htt_registry *registry);
 int htt_function_register_backup(htt_registry *registry);
 int htt_function_register_vacuum(htt_registry *registry);
+int htt_function_register_row(htt_registry *registry);
+int htt_function_register_adopt(htt_registry *registry);
+int htt_function_register_gc(htt_registry *registry);
+int htt_function_register_fold(htt_registry *registry);
+int htt_function_register_changes(htt_registry *registry);
 
 /*
  * For PRAGMA integrity_check and quick_check: *problems_out NULL = none, else a text with a line

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that work on a table's file as a whole:
+ * htt_backup('[schema.]table', 'file'): the table as the running statement sees it, with what its
+ * own transaction has changed and what is in the outbox, as a new file that stands alone and
+ * belongs to no database. Gives the number of rows. A relative name begins where the database is.
  *
- *   htt_backup('[schema.]table', 'file')   copies what is committed to a new file; gives the rows
- *   htt_vacuum('[schema.]table')           gives free pages back; gives the bytes won
- *
- * Both touch files, so SQL in triggers and views may not call them (DIRECTONLY).
+ * It touches files, so SQL in triggers and views may not call it (DIRECTONLY).
  */
 #include <stddef.h>
 
@@ -13,6 +12,8 @@
 #include "function_scalar.h"
 #include "paths.h"
 #include "rc.h"
+#include "snapshot.h"
+#include "source_backup.h"
 
 static void backup_fail(sqlite3_context *context, htt_rc rc, const char *text) {
     char *message = NULL;
@@ -21,30 +22,43 @@ static void backup_fail(sqlite3_context *context, htt_rc rc, const char *text) {
     htt_function_scalar_fail(context, rc == HTT_EXISTS ? SQLITE_ERROR : code, message);
 }
 
-/* Copies the newest committed state, whatever this connection has changed since. */
-static void backup_run(sqlite3_context *context, htt_store *store, const char *path) {
-    htt_txn *txn;
+/* What the statement sees, to `path`. */
+static void backup_run(sqlite3_context *context, const htt_table *table, htt_snapshot *snapshot,
+                       const char *path) {
+    htt_connection *const connection = table->connection;
+    htt_reader *reader = NULL;
+    htt_source source = {0};
+    htt_error error = {.rc = HTT_OK};
+    char *message = NULL;
     uint64_t rows = 0;
-    htt_rc rc = htt_begin(store, HTT_READ, &txn);
-    if (rc != HTT_OK) {
-        backup_fail(context, rc, htt_errmsg(store));
+    int code = htt_connection_open(connection, &table->arguments, &message);
+    code = code == SQLITE_OK ? htt_snapshot_begin(snapshot, table, &message) : code;
+    code = code == SQLITE_OK ? htt_connection_acquire(connection, &reader, &source, &message)
+                             : code;
+    if (code != SQLITE_OK) {
+        htt_function_scalar_fail(context, code, message);
         return;
     }
-    rc = htt_backup(txn, path);
-    rc = rc == HTT_OK ? htt_count(txn, &rows) : rc;
-    if (rc == HTT_OK) {
-        sqlite3_result_int64(context, (sqlite3_int64)rows);
+    htt_rc rc = htt_source_count(&source, &rows);
+    if (rc != HTT_OK) {
+        backup_fail(context, rc, htt_source_errmsg(&source));
     } else {
-        backup_fail(context, rc, htt_txn_errmsg(txn));
+        rc = htt_source_backup(&source, path, &error);
+        if (rc == HTT_OK) {
+            sqlite3_result_int64(context, (sqlite3_int64)rows);
+        } else {
+            backup_fail(context, rc, error.text);
+        }
     }
-    htt_abort(txn);
+    htt_connection_release(connection, &reader);
 }
 
 static void backup_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    htt_snapshot snapshot = {0};
     char *message = NULL;
     char *path = NULL;
     (void)argc;
-    const htt_table *const table = htt_function_scalar_table(context, argv[0]);
+    const htt_table *const table = htt_function_scalar_find(context, argv[0]);
     if (table == NULL) {
         return;
     }
@@ -54,47 +68,19 @@ static void backup_call(sqlite3_context *context, int argc, sqlite3_value **argv
                                  sqlite3_mprintf("htt_backup: the file's name is empty"));
         return;
     }
-    const int rc = htt_paths_resolve(table->registry->db, table->schema, file, &path, &message);
+    int rc = htt_snapshot_hold(&snapshot, table, &message);
+    if (rc == SQLITE_OK) {
+        rc = htt_paths_resolve(table->registry->db, table->schema, file, &path, &message);
+    }
     if (rc != SQLITE_OK) {
         htt_function_scalar_fail(context, rc, message);
-        return;
+    } else {
+        backup_run(context, table, &snapshot, path);
     }
-    backup_run(context, table->connection->store, path);
     sqlite3_free(path);
-}
-
-static void vacuum_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    uint64_t before;
-    uint64_t after;
-    (void)argc;
-    const htt_table *const table = htt_function_scalar_table(context, argv[0]);
-    if (table == NULL) {
-        return;
-    }
-    htt_connection *const connection = table->connection;
-    if (connection->poison != NULL) {
-        htt_function_scalar_fail(context, SQLITE_ERROR, sqlite3_mprintf("%s", connection->poison));
-        return;
-    }
-    if (connection->transaction.joined) {
-        htt_function_scalar_fail(
-            context, SQLITE_ERROR,
-            sqlite3_mprintf("htt_vacuum: %s.%s was written to in this transaction: commit first",
-                            table->schema, table->name));
-        return;
-    }
-    const htt_rc rc = htt_vacuum(connection->store, &before, &after);
-    if (rc != HTT_OK) {
-        backup_fail(context, rc, htt_errmsg(connection->store));
-        return;
-    }
-    sqlite3_result_int64(context, (sqlite3_int64)(before - after));
+    htt_snapshot_end(&snapshot);
 }
 
 int htt_function_register_backup(htt_registry *registry) {
     return htt_function_scalar_register(registry, "htt_backup", 2, SQLITE_DIRECTONLY, backup_call);
-}
-
-int htt_function_register_vacuum(htt_registry *registry) {
-    return htt_function_scalar_register(registry, "htt_vacuum", 1, SQLITE_DIRECTONLY, vacuum_call);
 }

@@ -2,12 +2,20 @@
 /*
  * htt_check(table [, schema]): what is wrong with a table's file, one row `ok` or a row for each
  * problem; the hidden columns page and reason say it in parts. Also behind PRAGMA integrity_check.
+ *
+ * Of a hosted file, in this order: the row in htt_store and its root record | the file's owner, and
+ * that it goes on from the root | the rows in htt_outbox | who follows them | all pages of the
+ * root. One problem does not hide the next, unless it is the row itself.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "function.h"
+#include "hosted.h"
+#include "outbox_check.h"
 #include "rc.h"
 #include "report.h"
+#include "snapshot.h"
 
 enum { CHECK_PROBLEM, CHECK_PAGE, CHECK_REASON };
 
@@ -50,26 +58,224 @@ static int check_damage(htt_report *report, int rc, char **message_out) {
     return added;
 }
 
-static int check_run_depth(htt_table *table, unsigned depth, htt_report *report,
-                           char **message_out) {
-    htt_connection *const connection = table->connection;
-    htt_reader *reader = NULL;
-    htt_txn *txn = NULL;
+/* The pages of a state. */
+static int check_pages(htt_txn *txn, unsigned depth, htt_report *report, char **message_out) {
     uint64_t problems = 0;
     check_run run = {report, SQLITE_OK};
-    int rc = htt_connection_open(connection, &table->arguments, message_out);
-    rc = rc == SQLITE_OK ? htt_connection_acquire(connection, &reader, &txn, message_out) : rc;
+    const htt_rc failed = htt_check(txn, depth, check_note, &run, &problems);
+    if (run.rc != SQLITE_OK || failed == HTT_OK) {
+        return run.rc;
+    }
+    const int rc = htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_txn_errmsg(txn));
+    return check_damage(report, rc, message_out);
+}
+
+/* The pages of what the running statement sees. */
+static int check_seen(htt_connection *connection, unsigned depth, htt_report *report,
+                      char **message_out) {
+    htt_reader *reader = NULL;
+    htt_source source = {0};
+    int rc = htt_connection_acquire(connection, &reader, &source, message_out);
     if (rc != SQLITE_OK) {
         return check_damage(report, rc, message_out);
     }
-    const htt_rc failed = htt_check(txn, depth, check_note, &run, &problems);
-    if (run.rc != SQLITE_OK) {
-        rc = run.rc;
-    } else if (failed != HTT_OK) {
-        rc = htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_txn_errmsg(txn));
-        rc = check_damage(report, rc, message_out);
-    }
+    rc = check_pages(source.txn, depth, report, message_out);
     htt_connection_release(connection, &reader);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ hosted */
+
+/* A problem that was just found by other means is not told again. */
+static int check_add_once(htt_report *report, const char *reason) {
+    const htt_report_row *const last = report->count > 0 ? &report->rows[report->count - 1] : NULL;
+    const bool told = last != NULL && last->values[CHECK_REASON].text != NULL &&
+                      strcmp(last->values[CHECK_REASON].text, reason) == 0;
+    return told ? SQLITE_OK : check_add(report, 0, reason);
+}
+
+static int check_take(void *report, const char *problem) {
+    return check_add(report, 0, problem);
+}
+
+/* Whose file it is. */
+static int check_owner(const htt_connection *connection, const htt_outbox_store *row,
+                       htt_report *report) {
+    htt_host_meta meta;
+    char *text = NULL;
+    if (htt_host_read_meta(connection->store, &meta) != HTT_OK) {
+        return check_add(report, 0, htt_errmsg(connection->store));
+    }
+    if (htt_host_is_owner(&meta.owner, &connection->hosted->owner)) {
+        return SQLITE_OK;
+    }
+    if (meta.owner.path[0] != '\0') {
+        text = sqlite3_mprintf("%s belongs to the database '%s' (seen from the file), not to this "
+                               "one, '%s': make a copy of it for this one with htt_adopt",
+                               connection->name, meta.owner.path,
+                               connection->hosted->owner.path);
+    } else if (meta.root.epoch != row->root.epoch || meta.root.nonce != row->root.nonce) {
+        text = sqlite3_mprintf("%s belongs to no database, but this one, '%s', keeps a root of it: "
+                               "go on from the file with htt_adopt",
+                               connection->name, connection->hosted->owner.path);
+    } else {
+        return SQLITE_OK; /* the first write takes it back */
+    }
+    const int rc = text == NULL ? SQLITE_NOMEM : check_add(report, 0, text);
+    sqlite3_free(text);
+    return rc;
+}
+
+/* Another connection to the database. NULL: it cannot be had. */
+static sqlite3 *check_open(sqlite3 *db, const char *schema) {
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE;
+    const char *const path = htt_host_file_path(db, schema);
+    sqlite3_vfs *vfs = NULL;
+    sqlite3 *other = NULL;
+    if (path == NULL ||
+        sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK ||
+        vfs == NULL) {
+        return NULL;
+    }
+    if (sqlite3_open_v2(path, &other, flags, vfs->zName) != SQLITE_OK) {
+        (void)sqlite3_close(other);
+        return NULL;
+    }
+    return other;
+}
+
+enum { CHECK_TRIES = 5 }; /* that somebody may fold in between */
+
+/*
+ * The file goes on from the newest root of the database. That is known only while the root stays as
+ * it is, so it is read before and after, through a connection that has no older snapshot. Where
+ * there is no such connection to be had, the pages are what tells.
+ */
+static int check_newest(const htt_connection *connection, htt_report *report) {
+    htt_outbox_store before;
+    htt_outbox_store after;
+    char *ignored = NULL;
+    int result = SQLITE_OK;
+    bool found = false;
+    if (connection->hosted->based) { /* this transaction has the database's write lock */
+        return htt_host_check_root(connection->store, &connection->hosted->base) == HTT_OK
+                   ? SQLITE_OK
+                   : check_add(report, 0, htt_errmsg(connection->store));
+    }
+    sqlite3 *const db = check_open(connection->registry->db, connection->schema);
+    htt_outbox *const outbox = db == NULL ? NULL : htt_outbox_new(db, "main", connection->name);
+    for (int i = 0; outbox != NULL && i < CHECK_TRIES; i++) {
+        int rc = htt_outbox_read_store(outbox, &found, &before, &ignored);
+        if (rc != SQLITE_OK || !found || !before.has_root ||
+            htt_host_check_root(connection->store, &before.root) == HTT_OK) {
+            break;
+        }
+        rc = htt_outbox_read_store(outbox, &found, &after, &ignored);
+        if (rc != SQLITE_OK || !found || !after.has_root) {
+            break;
+        }
+        if (memcmp(before.root.record, after.root.record, sizeof before.root.record) == 0) {
+            result = check_add(report, 0, htt_errmsg(connection->store));
+            break;
+        }
+    }
+    sqlite3_free(ignored);
+    htt_outbox_free(outbox);
+    (void)sqlite3_close(db);
+    return result;
+}
+
+/* The pages of the root that the snapshot has. */
+static int check_root(const htt_connection *connection, const htt_host_root *root, unsigned depth,
+                      htt_report *report, char **message_out) {
+    htt_txn *txn = NULL;
+    const htt_rc begun = htt_host_begin_read(connection->store, root, &txn);
+    if (begun != HTT_OK) {
+        const char *const text = htt_errmsg(connection->store);
+        if (begun == HTT_MISMATCH || begun == HTT_CORRUPT ||
+            (begun == HTT_SNAPSHOT && report->count > 0)) {
+            return check_add_once(report, text);
+        }
+        return htt_rc_report(message_out, begun, HTT_SIDE_READ, text);
+    }
+    const int rc = check_pages(txn, depth, report, message_out);
+    htt_abort(txn);
+    return rc;
+}
+
+/* What the database says about the file. *row_out is filled in if *good_out. */
+static int check_row(const htt_connection *connection, htt_report *report, bool *good_out,
+                     htt_outbox_store *row_out, char **message_out) {
+    htt_info info;
+    bool found = false;
+    *good_out = false;
+    const int rc =
+        htt_outbox_read_store(connection->hosted->outbox, &found, row_out, message_out);
+    if (rc != SQLITE_OK) {
+        return check_damage(report, rc, message_out);
+    }
+    htt_store_info(connection->store, &info);
+    if (!found) {
+        return check_add(report, 0, "htt_store has no row for this file");
+    }
+    if (memcmp(info.uuid, row_out->uuid, sizeof row_out->uuid) != 0) {
+        return check_add(report, 0, "the row in htt_store is of another file");
+    }
+    if (row_out->state != HTT_STORE_LIVE) {
+        return check_add(report, 0, "the row in htt_store is of a dropped table");
+    }
+    *good_out = true;
+    return SQLITE_OK;
+}
+
+static int check_hosted(htt_connection *connection, unsigned depth, htt_report *report,
+                        char **message_out) {
+    const htt_hosted *const hosted = connection->hosted;
+    sqlite3 *const db = connection->registry->db;
+    uint64_t acknowledged;
+    htt_outbox_store row;
+    bool good;
+    int rc = check_row(connection, report, &good, &row, message_out);
+    if (rc != SQLITE_OK || !good) {
+        return rc;
+    }
+    if (row.has_root) {
+        rc = check_owner(connection, &row, report);
+        rc = rc == SQLITE_OK ? check_newest(connection, report) : rc;
+    }
+    /* A large transaction has put its rows into pages and deleted them. */
+    if (rc == SQLITE_OK && connection->writer == NULL) {
+        rc = htt_outbox_check(db, connection->schema, row.id, row.has_root ? &row.root : NULL,
+                              hosted->changes, check_take, report, message_out);
+    }
+    if (rc == SQLITE_OK) {
+        rc = htt_outbox_read_consumers(hosted->outbox, &good, &acknowledged, message_out);
+        rc = rc == SQLITE_OK ? rc : check_damage(report, rc, message_out);
+    }
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    return row.has_root && connection->writer == NULL
+               ? check_root(connection, &row.root, depth, report, message_out)
+               : check_seen(connection, depth, report, message_out);
+}
+
+static int check_run_depth(htt_table *table, unsigned depth, htt_report *report,
+                           char **message_out) {
+    htt_connection *const connection = table->connection;
+    htt_snapshot snapshot = {0};
+    int rc = htt_snapshot_hold(&snapshot, table, message_out);
+    rc = rc == SQLITE_OK ? htt_connection_open(connection, &table->arguments, message_out) : rc;
+    if (rc != SQLITE_OK) {
+        htt_snapshot_end(&snapshot);
+        return check_damage(report, rc, message_out);
+    }
+    rc = htt_snapshot_begin(&snapshot, table, message_out);
+    if (rc == SQLITE_OK) {
+        rc = connection->hosted != NULL ? check_hosted(connection, depth, report, message_out)
+                                        : check_seen(connection, depth, report, message_out);
+    }
+    htt_snapshot_end(&snapshot);
     return rc;
 }
 

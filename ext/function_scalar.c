@@ -53,7 +53,7 @@ static int scalar_split(const char *text, char **schema_out, char **name_out, ch
     return *schema_out == NULL || *name_out == NULL ? SQLITE_NOMEM : SQLITE_OK;
 }
 
-htt_table *htt_function_scalar_table(sqlite3_context *context, sqlite3_value *name) {
+htt_table *htt_function_scalar_find(sqlite3_context *context, sqlite3_value *name) {
     htt_registry *const registry = htt_function_scalar_registry(context);
     const char *const text = (const char *)sqlite3_value_text(name);
     char *schema = NULL;
@@ -64,11 +64,22 @@ htt_table *htt_function_scalar_table(sqlite3_context *context, sqlite3_value *na
     if (rc == SQLITE_OK) {
         rc = htt_vtab_find(registry, schema, table_name, &table, &message);
     }
-    if (rc == SQLITE_OK) {
-        rc = htt_connection_open(table->connection, &table->arguments, &message);
-    }
     sqlite3_free(schema);
     sqlite3_free(table_name);
+    if (rc != SQLITE_OK) {
+        htt_function_scalar_fail(context, rc, message);
+        return NULL;
+    }
+    return table;
+}
+
+htt_table *htt_function_scalar_table(sqlite3_context *context, sqlite3_value *name) {
+    htt_table *const table = htt_function_scalar_find(context, name);
+    char *message = NULL;
+    if (table == NULL) {
+        return NULL;
+    }
+    const int rc = htt_connection_open(table->connection, &table->arguments, &message);
     if (rc != SQLITE_OK) {
         htt_function_scalar_fail(context, rc, message);
         return NULL;

@@ -20,6 +20,9 @@ int htt_function_scalar_register(htt_registry *registry, const char *name, int a
  */
 htt_table *htt_function_scalar_table(sqlite3_context *context, sqlite3_value *name);
 
+/* The same without opening the file. Valid until the next SQL of ours (htt_snapshot_hold). */
+htt_table *htt_function_scalar_find(sqlite3_context *context, sqlite3_value *name);
+
 /* Makes an error the function's result. Frees the message. */
 void htt_function_scalar_fail(sqlite3_context *context, int rc, char *message);
 

@@ -8,6 +8,7 @@
 #include "function.h"
 #include "rc.h"
 #include "report.h"
+#include "snapshot.h"
 
 enum { STAT_NAME, STAT_VALUE };
 
@@ -63,6 +64,17 @@ static int stat_add_figures(htt_report *report, const htt_stat *stat) {
     return rc;
 }
 
+/* What is in front of the file's pages. */
+static int stat_add_outbox(htt_report *report, uint64_t rows, uint64_t bytes) {
+    const int rc = stat_add(
+        report, "outbox_rows",
+        (htt_report_value){.type = SQLITE_INTEGER, .integer = (sqlite3_int64)rows});
+    return rc != SQLITE_OK ? rc
+                           : stat_add(report, "outbox_bytes",
+                                      (htt_report_value){.type = SQLITE_INTEGER,
+                                                         .integer = (sqlite3_int64)bytes});
+}
+
 /* Takes ownership of the text. */
 static int stat_add_text(htt_report *report, const char *name, char *text) {
     if (text == NULL) {
@@ -90,21 +102,32 @@ static int stat_add_facts(htt_report *report, const htt_info *info) {
 static int stat_fill(htt_table *table, htt_report *report, char **message_out) {
     htt_connection *const connection = table->connection;
     htt_reader *reader = NULL;
-    htt_txn *txn = NULL;
+    htt_source source = {0};
+    htt_snapshot snapshot = {0};
     htt_stat stat;
     htt_info info;
-    int rc = htt_connection_open(connection, &table->arguments, message_out);
-    rc = rc == SQLITE_OK ? htt_connection_acquire(connection, &reader, &txn, message_out) : rc;
+    int rc = htt_snapshot_hold(&snapshot, table, message_out);
+    rc = rc == SQLITE_OK ? htt_connection_open(connection, &table->arguments, message_out) : rc;
+    rc = rc == SQLITE_OK ? htt_snapshot_begin(&snapshot, table, message_out) : rc;
+    rc = rc == SQLITE_OK ? htt_connection_acquire(connection, &reader, &source, message_out) : rc;
     if (rc != SQLITE_OK) {
+        htt_snapshot_end(&snapshot);
         return rc;
     }
-    const htt_rc failed = htt_txn_stat(txn, &stat);
+    uint64_t outbox_bytes = 0;
+    htt_rc failed = htt_txn_stat(source.txn, &stat);
+    failed = failed == HTT_OK ? htt_source_count(&source, &stat.keys) : failed;
+    if (source.overlay != NULL) {
+        outbox_bytes = htt_overlay_bytes(source.overlay);
+    }
     if (failed != HTT_OK) {
-        rc = htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_txn_errmsg(txn));
+        rc = htt_rc_report(message_out, failed, HTT_SIDE_READ, htt_txn_errmsg(source.txn));
     }
     htt_connection_release(connection, &reader);
+    htt_snapshot_end(&snapshot);
     htt_store_info(connection->store, &info);
     rc = rc == SQLITE_OK ? stat_add_figures(report, &stat) : rc;
+    rc = rc == SQLITE_OK ? stat_add_outbox(report, source.length, outbox_bytes) : rc;
     return rc == SQLITE_OK ? stat_add_facts(report, &info) : rc;
 }
 

@@ -34,7 +34,9 @@ static int ext_register(htt_registry *registry) {
     int (*const registers[])(htt_registry *) = {
         htt_witness_register,         htt_vtab_register,           htt_function_register_version,
         htt_function_register_stat,   htt_function_register_check, htt_function_register_backup,
-        htt_function_register_vacuum,
+        htt_function_register_vacuum, htt_function_register_row,
+        htt_function_register_changes,
+        htt_function_register_fold,   htt_function_register_adopt, htt_function_register_gc,
     };
     for (size_t i = 0; i < sizeof registers / sizeof registers[0]; i++) {
         const int rc = registers[i](registry);

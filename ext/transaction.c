@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SQLite's transaction over the engine's, with the standalone keeper (the file's own meta pages).
+ * SQLite's transaction over the engine's. A hosted file commits with the database (hosted.h); what
+ * follows is said of a file that keeps its own root, and of a hosted one while its changes go into
+ * pages.
  *
  *   xBegin        joined; free of charge: SQLite calls it for statements that change nothing
  *   first change  the engine's write transaction begins
@@ -24,9 +26,9 @@
  * Invariants, checked by transaction_assert_state
  *   TXN-1  Not joined: no write transaction, no savepoints, nothing to declare.
  *   TXN-2  Ids of savepoints rise.
- *   TXN-3  Savepoints that the engine has stand before those that it has not; it has them only in
- *          a write transaction.
- *   TXN-4  What was changed was changed in a write transaction.
+ *   TXN-3  First small savepoints, then those that the engine has, then those that it has not; it
+ *          has them only in a write transaction.
+ *   TXN-4  What was changed in a file that keeps its own root was changed in a write transaction.
  *
  * All of this is idempotent: two live vtabs of one file deliver sync and commit twice, and a sync
  * may be followed by more changes.
@@ -38,6 +40,7 @@
 #include <string.h>
 
 #include "connection.h"
+#include "hosted.h"
 #include "rc.h"
 
 static void transaction_assert_state(const htt_connection *connection) {
@@ -45,13 +48,16 @@ static void transaction_assert_state(const htt_connection *connection) {
     assert(transaction->joined || connection->writer == NULL);   /* TXN-1 */
     assert(transaction->joined || transaction->count == 0);      /* TXN-1 */
     assert(transaction->joined || transaction->declare == NULL); /* TXN-1 */
-    assert(!transaction->changed || connection->writer != NULL); /* TXN-4 */
+    assert(!transaction->changed || connection->writer != NULL ||
+           connection->hosted != NULL); /* TXN-4 */
     assert(transaction->count <= transaction->capacity);
     for (int i = 0; i < transaction->count; i++) {
         const htt_savepoint_entry *const entry = &transaction->entries[i];
         assert(entry->id >= 0);
         assert(i == 0 || entry[-1].id < entry->id);           /* TXN-2 */
-        assert(i == 0 || entry[-1].placed || !entry->placed); /* TXN-3 */
+        assert(i == 0 || entry[-1].placed || entry[-1].small || !entry->placed); /* TXN-3 */
+        assert(i == 0 || entry[-1].small || !entry->small);   /* TXN-3 */
+        assert(!entry->small || !entry->placed);              /* TXN-3 */
         assert(!entry->placed || connection->writer != NULL); /* TXN-3 */
         (void)entry;
     }
@@ -102,13 +108,15 @@ int htt_transaction_change(htt_connection *connection, char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
     transaction_assert_state(connection);
     assert(transaction->joined);
-    const int rc = transaction_begin(connection, message_out);
-    if (rc != SQLITE_OK) {
+    const int rc = connection->hosted != NULL ? htt_hosted_change(connection, message_out)
+                                              : transaction_begin(connection, message_out);
+    if (rc != SQLITE_OK || connection->writer == NULL) {
         return rc;
     }
     /* Those that are not placed stand all at the same state: one savepoint serves them. */
     int first = transaction->count;
-    while (first > 0 && !transaction->entries[first - 1].placed) {
+    while (first > 0 && !transaction->entries[first - 1].placed &&
+           !transaction->entries[first - 1].small) {
         first--;
     }
     if (first < transaction->count) {
@@ -120,9 +128,21 @@ int htt_transaction_change(htt_connection *connection, char **message_out) {
         for (int i = first; i < transaction->count; i++) {
             transaction->entries[i].placed = true;
             transaction->entries[i].engine = engine;
+            if (connection->hosted != NULL) {
+                transaction->entries[i].seq = connection->hosted->seq;
+                transaction->entries[i].token = connection->hosted->token;
+            }
         }
     }
     return SQLITE_OK;
+}
+
+void htt_transaction_enlarged(htt_connection *connection) {
+    htt_transaction *const transaction = &connection->transaction;
+    for (int i = 0; i < transaction->count; i++) {
+        assert(!transaction->entries[i].placed);
+        transaction->entries[i].small = true;
+    }
 }
 
 int htt_transaction_declare(htt_connection *connection, const char *declaration) {
@@ -171,6 +191,14 @@ static int transaction_drop(htt_connection *connection, int index, char **messag
     return SQLITE_OK;
 }
 
+/* Entries of the overlay that a rollback to here leaves, 0 = those of the begin. */
+static size_t transaction_length(const htt_connection *connection) {
+    const htt_hosted *const hosted = connection->hosted;
+    return hosted != NULL && hosted->based && hosted->state != NULL
+               ? htt_overlay_length(hosted->state->overlay)
+               : 0;
+}
+
 int htt_transaction_savepoint(htt_connection *connection, const void *leader, int id,
                               char **message_out) {
     htt_transaction *const transaction = &connection->transaction;
@@ -192,7 +220,8 @@ int htt_transaction_savepoint(htt_connection *connection, const void *leader, in
         transaction->entries = entries;
         transaction->capacity = capacity;
     }
-    transaction->entries[transaction->count++] = (htt_savepoint_entry){.id = id};
+    transaction->entries[transaction->count++] = (htt_savepoint_entry){
+        .id = id, .length = transaction_length(connection)};
     return SQLITE_OK;
 }
 
@@ -206,11 +235,32 @@ int htt_transaction_release(htt_connection *connection, const void *leader, int 
     return transaction_drop(connection, transaction_index(transaction, id), message_out);
 }
 
+/* A hosted file, back to a place where its changes were rows: the host knows which. */
+static void transaction_undo_hosted(htt_connection *connection, size_t length) {
+    htt_hosted *const hosted = connection->hosted;
+    if (connection->writer != NULL) {
+        htt_hosted_shrink(connection);
+    }
+    if (hosted->based) {
+        htt_hosted_cut(hosted, length > hosted->begin ? length : hosted->begin, true);
+    }
+    hosted->settled = false;
+    hosted->trimming = 0;
+    for (int i = 0; i < connection->transaction.count; i++) {
+        connection->transaction.entries[i].small = false;
+        connection->transaction.entries[i].placed = false;
+    }
+}
+
 /* Back to the state at which the transaction was joined. */
 static void transaction_undo_all(htt_connection *connection) {
     htt_transaction *const transaction = &connection->transaction;
-    htt_abort(connection->writer);
-    connection->writer = NULL;
+    if (connection->hosted != NULL) {
+        transaction_undo_hosted(connection, 0);
+    } else {
+        htt_abort(connection->writer);
+        connection->writer = NULL;
+    }
     transaction->changed = false;
     transaction->count = 0;
     transaction_forget_declare(transaction);
@@ -230,10 +280,16 @@ int htt_transaction_rollback_to(htt_connection *connection, const void *leader, 
     }
     const htt_savepoint_entry entry = transaction->entries[index];
     const bool declared_since = transaction->declare_depth > index;
-    if (entry.placed) {
+    if (connection->hosted != NULL && (connection->writer == NULL || entry.small)) {
+        transaction_undo_hosted(connection, entry.length);
+    } else if (entry.placed) {
         const htt_rc rc = htt_rollback_to(connection->writer, entry.engine);
         if (rc != HTT_OK) {
             return transaction_fail(connection, rc, message_out);
+        }
+        if (connection->hosted != NULL) { /* their rows in the outbox are gone */
+            connection->hosted->seq = entry.seq;
+            connection->hosted->token = entry.token;
         }
     }
     if (declared_since) {
@@ -249,6 +305,9 @@ int htt_transaction_rollback_to(htt_connection *connection, const void *leader, 
 
 int htt_transaction_sync(htt_connection *connection, char **message_out) {
     transaction_assert_state(connection);
+    if (connection->hosted != NULL) {
+        return htt_hosted_sync(connection, message_out);
+    }
     if (connection->writer == NULL || !connection->transaction.changed) {
         return SQLITE_OK;
     }
@@ -276,6 +335,10 @@ void htt_transaction_commit(htt_connection *connection) {
     if (!transaction->joined) {
         return;
     }
+    const bool hosted = connection->hosted != NULL;
+    if (hosted) {
+        htt_hosted_commit(connection);
+    }
     htt_txn *const writer = connection->writer;
     connection->writer = NULL;
     if (writer != NULL && transaction->changed) {
@@ -290,7 +353,8 @@ void htt_transaction_commit(htt_connection *connection) {
     }
     if (transaction->declare != NULL && connection->poison == NULL) {
         /* If this fails the file keeps a shorter declaration, which the table accepts. */
-        (void)!htt_store_declare(connection->store, transaction->declare);
+        (void)!(hosted ? htt_host_declare(connection->store, transaction->declare)
+                       : htt_store_declare(connection->store, transaction->declare));
     }
     transaction_end(connection);
 }
@@ -299,6 +363,9 @@ void htt_transaction_rollback(htt_connection *connection) {
     transaction_assert_state(connection);
     if (!connection->transaction.joined) {
         return;
+    }
+    if (connection->hosted != NULL) {
+        htt_hosted_rollback(connection);
     }
     htt_abort(connection->writer);
     connection->writer = NULL;

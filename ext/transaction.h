@@ -6,14 +6,19 @@
 #define HTT_EXT_TRANSACTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct htt_connection;
 
 typedef struct htt_savepoint_entry {
     int id;          /* SQLite's: position in the stack of open savepoints */
-    bool placed;     /* the engine has it; false: nothing was changed since */
+    bool placed;     /* the engine has it; false: nothing was changed since, or small */
+    bool small;      /* hosted: opened before changes went into pages */
     uint32_t engine; /* the engine's id where it is placed */
+    size_t length;   /* hosted: entries of the overlay then */
+    uint64_t seq;    /* hosted, placed: htt_hosted.seq then */
+    uint64_t token;  /* hosted, placed: htt_hosted.token then */
 } htt_savepoint_entry;
 
 typedef struct htt_transaction {
@@ -42,6 +47,9 @@ void htt_transaction_lead(struct htt_connection *connection, const void *leader)
  * that was made sets `changed`.
  */
 int htt_transaction_change(struct htt_connection *connection, char **message_out);
+
+/* Hosted: from now on changes go into pages. Savepoints that are open lead back behind that. */
+void htt_transaction_enlarged(struct htt_connection *connection);
 
 /* Wants `declaration` (copied) to be stored in the file if the transaction commits. */
 int htt_transaction_declare(struct htt_connection *connection, const char *declaration);

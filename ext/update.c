@@ -20,6 +20,7 @@
 
 #include "rc.h"
 #include "vtab.h"
+#include "write.h"
 
 enum { UPDATE_ARGV_KEY = 0, UPDATE_ARGV_COLUMNS = 2 };
 
@@ -30,12 +31,6 @@ typedef struct update_row {
     bool keeps_columns; /* some columns stay as they are */
     bool keeps_all;     /* all columns but the key do */
 } update_row;
-
-static int update_fail(htt_table *table, htt_rc rc) {
-    const htt_txn *const writer = table->connection->writer;
-    const char *const text = rc == HTT_MISUSE || writer == NULL ? "" : htt_txn_errmsg(writer);
-    return htt_rc_report(&table->base.zErrMsg, rc, HTT_SIDE_WRITE, text);
-}
 
 /* Under OR IGNORE nobody reads the message. */
 static bool update_is_ignored(const htt_table *table) {
@@ -160,67 +155,44 @@ static int update_insert(htt_table *table, sqlite3_value **columns) {
     if (rc != SQLITE_OK) {
         return rc;
     }
-    const htt_rc put =
-        htt_put(table->connection->writer, row.key.datum, row.value, replace ? 0 : HTT_PUT_INSERT);
-    if (put == HTT_EXISTS) {
-        return update_key_conflict(table);
-    }
-    return put == HTT_OK ? SQLITE_OK : update_fail(table, put);
+    bool exists;
+    rc = htt_write_put(table->connection, row.key.datum, row.value,
+                       replace ? HTT_WRITE_UPSERT : HTT_WRITE_INSERT, &exists,
+                       &table->base.zErrMsg);
+    return rc == SQLITE_OK && exists ? update_key_conflict(table) : rc;
 }
 
 static int update_delete(htt_table *table, sqlite3_value *key) {
     const htt_declaration *const declaration = &table->arguments.declaration;
     htt_cell cell;
     const int rc = htt_affinity_key(key, declaration->columns[declaration->key].affinity, &cell);
-    if (rc != SQLITE_OK) {
-        return rc;
-    }
-    const htt_rc deleted = htt_del(table->connection->writer, cell.datum);
-    return deleted == HTT_OK || deleted == HTT_NOTFOUND ? SQLITE_OK : update_fail(table, deleted);
+    return rc == SQLITE_OK
+               ? htt_write_del(table->connection, cell.datum, &table->base.zErrMsg)
+               : rc;
 }
 
-static bool update_key_class_equal(htt_datum a, htt_datum b) {
-    const bool a_number = a.type == HTT_INTEGER || a.type == HTT_INTEGRAL || a.type == HTT_NEGZERO;
-    const bool b_number = b.type == HTT_INTEGER || b.type == HTT_INTEGRAL || b.type == HTT_NEGZERO;
-    return (a.type == b.type || (a_number && b_number)) && a.size == b.size &&
-           (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
-/* The row gets another key: put the new one, delete the old one, or neither. */
+/* The row gets another key. */
 static int update_move(htt_table *table, htt_datum old_key, const update_row *row) {
-    htt_txn *const writer = table->connection->writer;
     const bool replace = sqlite3_vtab_on_conflict(table->registry->db) == SQLITE_REPLACE;
-    uint32_t savepoint;
-    htt_rc rc = htt_savepoint(writer, &savepoint);
-    if (rc != HTT_OK) {
-        return update_fail(table, rc);
-    }
-    rc = htt_put(writer, row->key.datum, row->value, replace ? 0 : HTT_PUT_INSERT);
-    if (rc == HTT_OK) {
-        rc = htt_del(writer, old_key);
-    }
-    int code = SQLITE_OK;
-    if (rc == HTT_EXISTS) {
-        code = update_key_conflict(table);
-    } else if (rc != HTT_OK) {
-        code = update_fail(table, rc);
-        rc = htt_rollback_to(writer, savepoint);
-    }
-    const htt_rc released =
-        rc == HTT_IO || rc == HTT_POISONED ? HTT_OK : htt_release(writer, savepoint);
-    return code == SQLITE_OK && released != HTT_OK ? update_fail(table, released) : code;
+    bool exists;
+    const int rc = htt_write_move(table->connection, old_key, row->key.datum, row->value,
+                                  replace ? HTT_WRITE_UPSERT : HTT_WRITE_INSERT, &exists,
+                                  &table->base.zErrMsg);
+    return rc == SQLITE_OK && exists ? update_key_conflict(table) : rc;
 }
 
 /* The old row's value where unchanged columns need it. *found_out false: the row is gone. */
 static int update_read_old(htt_table *table, sqlite3_value **columns, htt_datum old_key,
                            update_row *row, bool *found_out) {
-    htt_txn *const writer = table->connection->writer;
+    const htt_source source = htt_write_source(table->connection);
     htt_datum old;
-    const htt_rc rc =
-        row->keeps_columns ? htt_get(writer, old_key, &old) : htt_exists(writer, old_key);
+    const htt_rc rc = row->keeps_columns ? htt_source_get(&source, old_key, &old)
+                                         : htt_source_exists(&source, old_key);
     *found_out = rc == HTT_OK;
     if (rc != HTT_OK) {
-        return rc == HTT_NOTFOUND ? SQLITE_OK : update_fail(table, rc);
+        return rc == HTT_NOTFOUND
+                   ? SQLITE_OK
+                   : htt_write_fail(table->connection, rc, &table->base.zErrMsg);
     }
     return row->keeps_columns ? update_keep_columns(table, columns, old) : SQLITE_OK;
 }
@@ -236,7 +208,7 @@ static int update_update(htt_table *table, sqlite3_value *key, sqlite3_value **c
     if (rc != SQLITE_OK) {
         return rc;
     }
-    const bool same_key = update_key_class_equal(old_key.datum, row.key.datum);
+    const bool same_key = htt_host_same_key(old_key.datum, row.key.datum);
     if (same_key && row.keeps_all && old_key.datum.type == row.key.datum.type) {
         return SQLITE_OK;
     }
@@ -251,12 +223,12 @@ static int update_update(htt_table *table, sqlite3_value *key, sqlite3_value **c
     if (!same_key) {
         return update_move(table, old_key.datum, &row);
     }
-    const htt_rc put = htt_put(table->connection->writer, row.key.datum, row.value, 0);
-    return put == HTT_OK ? SQLITE_OK : update_fail(table, put);
+    bool exists;
+    return htt_write_put(table->connection, row.key.datum, row.value, HTT_WRITE_UPSERT, &exists,
+                         &table->base.zErrMsg);
 }
 
 static int update_act(htt_table *table, int argc, sqlite3_value **argv) {
-    assert(table->connection->writer != NULL);
     if (argc == 1) {
         return update_delete(table, argv[UPDATE_ARGV_KEY]);
     }

@@ -15,6 +15,7 @@
 #include "create.h"
 #include "cursor.h"
 #include "function.h"
+#include "hosted.h"
 #include "paths.h"
 #include "plan.h"
 #include "rc.h"
@@ -158,11 +159,12 @@ static int vtab_disconnect(sqlite3_vtab *vtab) {
 static int vtab_destroy(sqlite3_vtab *vtab) {
     htt_table *const table = (htt_table *)vtab;
     htt_connection *const connection = table->connection;
-    int rc = SQLITE_OK;
-    if (connection->transaction.joined) {
+    bool done = false;
+    int rc = htt_hosted_drop(connection, &done, &vtab->zErrMsg);
+    if (rc == SQLITE_OK && connection->transaction.joined) {
         rc = htt_witness_lead(connection, &vtab->zErrMsg);
     }
-    if (rc == SQLITE_OK) {
+    if (rc == SQLITE_OK && !done) {
         rc = htt_store_row_delete(table->registry->db, table->schema, connection->name,
                                   &vtab->zErrMsg);
     }
@@ -225,38 +227,49 @@ static htt_table *vtab_find_live(const htt_registry *registry, const char *schem
     return table;
 }
 
-/* Makes SQLite connect the table. */
+/* Makes SQLite connect the table, by the schema as it is now. `schema` NULL: a table of any. */
 static int vtab_force_connect(htt_registry *registry, const char *schema, const char *name,
                               char **message_out) {
     sqlite3_stmt *statement = NULL;
-    char *const sql = sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\"", schema, name);
+    char *const sql = schema == NULL ? sqlite3_mprintf("SELECT 1 FROM \"%w\" LIMIT 0", name)
+                                     : sqlite3_mprintf("SELECT 1 FROM \"%w\".\"%w\" LIMIT 0",
+                                                       schema, name);
     if (sql == NULL) {
         return SQLITE_NOMEM;
     }
-    const int rc = sqlite3_prepare_v2(registry->db, sql, -1, &statement, NULL);
+    int rc = sqlite3_prepare_v2(registry->db, sql, -1, &statement, NULL);
     sqlite3_free(sql);
+    if (rc == SQLITE_OK && sqlite3_step(statement) != SQLITE_DONE) { /* looks at the schema */
+        rc = sqlite3_extended_errcode(registry->db);
+    }
     if (rc != SQLITE_OK) {
-        return htt_rc_say(message_out, rc, "%s", sqlite3_errmsg(registry->db));
+        rc = htt_rc_say(message_out, rc, "%s", sqlite3_errmsg(registry->db));
     }
     sqlite3_finalize(statement);
-    return SQLITE_OK;
+    return rc;
 }
 
 int htt_vtab_find(htt_registry *registry, const char *schema, const char *name,
                   htt_table **table_out, char **message_out) {
     sqlite3 *const db = registry->db;
     const char *found = schema;
+    int rc = schema == NULL ? vtab_force_connect(registry, NULL, name, message_out) : SQLITE_OK;
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
     for (int i = 0; schema == NULL && found == NULL; i++) {
         const char *const tried = sqlite3_db_name(db, i);
         if (tried == NULL) {
             return htt_rc_say(message_out, SQLITE_ERROR, "no such table: %s", name);
         }
-        if (sqlite3_table_column_metadata(db, tried, name, NULL, NULL, NULL, NULL, NULL, NULL) ==
-            SQLITE_OK) {
+        rc = sqlite3_table_column_metadata(db, tried, name, NULL, NULL, NULL, NULL, NULL, NULL);
+        if (rc == SQLITE_OK) {
             found = tried;
+        } else if ((rc & 0xff) != SQLITE_ERROR) { /* SQLITE_BUSY: the schema cannot be read now */
+            return htt_rc_say(message_out, rc, "%s", sqlite3_errmsg(db));
         }
     }
-    const int rc = vtab_force_connect(registry, found, name, message_out);
+    rc = vtab_force_connect(registry, found, name, message_out);
     if (rc != SQLITE_OK) {
         return rc;
     }

@@ -215,21 +215,39 @@ int htt_witness_register(htt_registry *registry) {
                                     htt_registry_release);
 }
 
+static int witness_take(htt_registry *registry, const char *name, char **message_out) {
+    if (registry->witness_joined) {
+        return SQLITE_OK;
+    }
+    const int rc =
+        sqlite3_exec(registry->db, "DELETE FROM main." WITNESS_NAME " WHERE 0", NULL, NULL, NULL);
+    return rc == SQLITE_OK ? SQLITE_OK
+                           : htt_rc_say(message_out, rc,
+                                        "%s: within a transaction this needs to write to main as "
+                                        "well: %s", name, sqlite3_errmsg(registry->db));
+}
+
 int htt_witness_lead(htt_connection *connection, char **message_out) {
     htt_registry *const registry = connection->registry;
     assert(connection->transaction.joined);
     if (sqlite3_get_autocommit(registry->db)) {
         return SQLITE_OK; /* one statement: it is committed or rolled back as a whole */
     }
-    if (!registry->witness_joined) {
-        const int rc = sqlite3_exec(registry->db, "DELETE FROM main." WITNESS_NAME " WHERE 0", NULL,
-                                    NULL, NULL);
-        if (rc != SQLITE_OK) {
-            return htt_rc_say(message_out, rc,
-                              "%s: within a transaction this needs to write to main as well: %s",
-                              connection->name, sqlite3_errmsg(registry->db));
-        }
+    const int rc = witness_take(registry, connection->name, message_out);
+    if (rc == SQLITE_OK) {
+        htt_transaction_lead(connection, witness_leader(registry));
     }
-    htt_transaction_lead(connection, witness_leader(registry));
-    return SQLITE_OK;
+    return rc;
+}
+
+int htt_witness_join(htt_connection *connection, char **message_out) {
+    htt_registry *const registry = connection->registry;
+    int rc = witness_take(registry, connection->name, message_out);
+    if (rc == SQLITE_OK) {
+        rc = htt_transaction_join(connection, witness_leader(registry), message_out);
+    }
+    if (rc == SQLITE_OK) {
+        htt_transaction_lead(connection, witness_leader(registry));
+    }
+    return rc;
 }

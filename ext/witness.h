@@ -22,4 +22,8 @@ int htt_witness_register(htt_registry *registry);
  */
 int htt_witness_lead(htt_connection *connection, char **message_out);
 
+/* The same for a connection that need not take part yet, and for a single statement too: the
+ * witness is told of its commit. */
+int htt_witness_join(htt_connection *connection, char **message_out);
+
 #endif

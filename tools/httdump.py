@@ -364,7 +364,8 @@ def print_summary(path, walk, other):
 def print_pages(walk):
     for number in (0, 1):
         print(f"{number} M{' holds' if number == walk.meta.number else ''}")
-    for page in range(2, walk.root.page_count):
+    there = os.fstat(walk.file).st_size // walk.page_size
+    for page in range(2, min(walk.root.page_count, there)):    # a damaged count may be billions
         print(f"{page} {walk.uses.get(page, '? not used')}")
 
 

@@ -48,10 +48,12 @@ static htt_cache_frame *cache_find(const htt_cache *cache, uint32_t number) {
     frame = *cache_bucket(cache, number);
     while (frame != NULL && frame->number != number)
         frame = frame->chain;
+    assert(frame == NULL || frame->listed);
     return frame;
 }
 
 static void cache_list_add(htt_cache *cache, htt_cache_frame *frame) {
+    assert(frame->listed && frame->pins == 0);
     frame->newer = NULL;
     frame->older = cache->newest;
     if (cache->newest != NULL)
@@ -62,6 +64,7 @@ static void cache_list_add(htt_cache *cache, htt_cache_frame *frame) {
 }
 
 static void cache_list_remove(htt_cache *cache, htt_cache_frame *frame) {
+    assert(cache->newest != NULL && cache->oldest != NULL);
     if (frame->newer != NULL)
         frame->newer->older = frame->older;
     else
@@ -81,6 +84,7 @@ static void cache_grow_table(htt_pages *pages) {
     if (cache->frame_count < cache->bucket_count)
         return;
     grown.bucket_count = cache->bucket_count == 0 ? CACHE_BUCKETS_MIN : 2 * cache->bucket_count;
+    assert((grown.bucket_count & (grown.bucket_count - 1)) == 0); /* cache_bucket masks */
     grown.buckets = env->allocate(env->context, grown.bucket_count * sizeof *grown.buckets);
     if (grown.buckets == NULL)
         return;
@@ -110,6 +114,8 @@ static void cache_unlist(htt_pages *pages, htt_cache_frame *frame) {
         link = &(*link)->chain;
     *link = frame->chain;
     frame->listed = false;
+    assert(cache->frame_count > 0);
+    assert(cache->bytes >= cache_frame_size(frame));
     cache->frame_count--;
     cache->bytes -= cache_frame_size(frame);
     if (frame->pins == 0) {
@@ -149,6 +155,7 @@ static htt_rc cache_pins_reserve(htt_pages *pages, htt_pins *pins, htt_error *er
     uint32_t capacity;
     void *items;
 
+    assert(pins->count <= pins->capacity);
     if (pins->count < pins->capacity)
         return HTT_OK;
     capacity = pins->capacity == 0 ? 16 : 2 * pins->capacity;
@@ -196,6 +203,7 @@ static htt_rc cache_read(htt_pages *pages, uint32_t number, size_t size,
     htt_rc rc;
     int failure;
 
+    assert(size > 0 && (size & (pages->page_size - 1)) == 0);
     frame = env->allocate(env->context, sizeof *frame + size);
     if (frame == NULL)
         return htt_error_set(error, HTT_NOMEM, "no memory to read page %u", (unsigned)number);
@@ -245,6 +253,7 @@ htt_rc htt_cache_get(htt_pages *pages, htt_pins *pins, const htt_snapshot *snaps
     htt_rc rc;
 
     assert(!pages->mapped);
+    assert(number < snapshot->page_count);
     rc = cache_pins_reserve(pages, pins, error);
     if (rc != HTT_OK)
         return rc;
@@ -282,6 +291,7 @@ htt_rc htt_cache_get_run(htt_pages *pages, htt_pins *pins, const htt_snapshot *s
 
     assert(!pages->mapped);
     assert(count >= 1);
+    assert(first < snapshot->page_count && count <= snapshot->page_count - first);
     rc = cache_pins_reserve(pages, pins, error);
     if (rc != HTT_OK)
         return rc;
@@ -301,6 +311,7 @@ htt_rc htt_cache_get_run(htt_pages *pages, htt_pins *pins, const htt_snapshot *s
 /* --------------------------------------------------------------- forgetting */
 
 void htt_cache_forget(htt_pages *pages, uint32_t first, uint32_t count) {
+    assert(!pages->mapped);
     cache_lock(pages);
     pages->cache.generation++;
     if (pages->cache.frame_count > 0) {
@@ -321,6 +332,8 @@ void htt_cache_forget_all(htt_pages *pages) {
             cache_unlist(pages, pages->cache.buckets[i]);
     }
     assert(pages->cache.frame_count == 0);
+    assert(pages->cache.bytes == 0);
+    assert(pages->cache.newest == NULL && pages->cache.oldest == NULL);
     cache_unlock(pages);
 }
 

@@ -28,6 +28,7 @@ htt_frame *htt_frames_find(const htt_writer *writer, uint32_t number) {
 
     if (writer->frame_count == 0)
         return NULL;
+    assert(writer->slots != NULL);
     slot = frames_home(writer, number);
     while (writer->slots[slot] != NULL) {
         if (writer->slots[slot]->number == number)
@@ -58,6 +59,7 @@ static bool frames_grow_table(htt_writer *writer, uint64_t frames) {
         return true;
     if (count > UINT32_MAX / 2)
         return false;
+    assert((count & (count - 1)) == 0); /* slot_mask */
     slots = env->allocate(env->context, (size_t)count * sizeof *slots);
     if (slots == NULL)
         return false;
@@ -93,11 +95,13 @@ bool htt_frames_fit(htt_writer *writer, uint32_t count) {
     uint32_t missing;
     uint8_t *slab;
 
+    assert(writer->fresh_count <= writer->spare_count);
     if (!frames_grow_table(writer, (uint64_t)writer->frame_count + count))
         return false;
     if (writer->spare_count >= count)
         return true;
     frames_use_up_slab(writer);
+    assert(writer->fresh_count == 0);
     missing = count - writer->spare_count;
     if (missing < FRAMES_SLAB_MIN)
         missing = FRAMES_SLAB_MIN;
@@ -109,6 +113,7 @@ bool htt_frames_fit(htt_writer *writer, uint32_t count) {
     writer->fresh = slab + FRAMES_SLAB_HEAD;
     writer->fresh_count = missing;
     writer->spare_count += missing;
+    assert(writer->spare_count >= count);
     return true;
 }
 
@@ -131,6 +136,7 @@ static htt_frame *frames_pop(htt_writer *writer) {
 htt_frame *htt_frames_take(htt_writer *writer, uint32_t number) {
     htt_frame *frame;
 
+    assert(number >= HTT_WRITER_FIRST_PAGE);
     assert(htt_frames_find(writer, number) == NULL);
     assert(2 * ((uint64_t)writer->frame_count + 1) <= (uint64_t)writer->slot_mask + 1);
     frame = frames_pop(writer);
@@ -160,6 +166,7 @@ static void frames_remove(htt_writer *writer, const htt_frame *frame) {
     uint32_t hole = frames_home(writer, frame->number);
     uint32_t slot;
 
+    assert(writer->frame_count > 0);
     while (writer->slots[hole] != frame) {
         assert(writer->slots[hole] != NULL);
         hole = (hole + 1) & writer->slot_mask;
@@ -182,6 +189,7 @@ static void frames_remove(htt_writer *writer, const htt_frame *frame) {
 }
 
 void htt_frames_drop(htt_writer *writer, htt_frame *frame) {
+    assert(!frame->picked);
     frames_remove(writer, frame);
     if (frame->next == frame) {
         writer->hand = NULL;
@@ -193,6 +201,7 @@ void htt_frames_drop(htt_writer *writer, htt_frame *frame) {
     }
     frame->next = writer->dropped;
     writer->dropped = frame;
+    assert((writer->hand == NULL) == (writer->frame_count == 0));
 }
 
 /* What to do with the frames of a run. */
@@ -202,6 +211,7 @@ static void frames_each(htt_writer *writer, uint32_t first, uint32_t pages,
                         frames_action action) {
     htt_frame *frame = writer->hand;
 
+    assert(pages >= 1);
     if (pages <= writer->frame_count) {
         for (uint32_t i = 0; i < pages; i++) {
             frame = htt_frames_find(writer, first + i);
@@ -245,6 +255,7 @@ void htt_frames_recycle(htt_writer *writer) {
         writer->spare = frame;
         writer->spare_count++;
     }
+    assert(writer->fresh_count <= writer->spare_count);
 }
 
 void htt_frames_end(htt_writer *writer) {

@@ -82,6 +82,7 @@ static htt_rc freelist_take_block(htt_writer *writer, const uint8_t *block, htt_
     for (uint32_t i = 0; i < count; i++) {
         htt_free_run run = htt_free_entry(block, i);
         if (run.died > writer->options.reuse_limit) {
+            assert(writer->held.count < writer->held.capacity);
             held[writer->held.count++] = run;
         } else {
             /* Found at the second place; the transaction cannot go on with such a list. */
@@ -105,6 +106,7 @@ static htt_rc freelist_read(htt_writer *writer, bool if_useful, bool *read_out, 
     const uint8_t *block;
     htt_rc rc;
 
+    assert(writer->chain != 0);
     *read_out = false;
     if (if_useful && writer->chain_known && writer->chain_oldest > writer->options.reuse_limit)
         return HTT_OK;
@@ -152,6 +154,7 @@ static void freelist_add(htt_list *entries, uint32_t first, uint32_t pages, uint
     htt_free_run *items = entries->items;
     htt_free_run item = {first, pages, died};
 
+    assert(first >= HTT_WRITER_FIRST_PAGE && pages >= 1);
     assert(entries->count < entries->capacity);
     items[entries->count++] = item;
 }
@@ -179,6 +182,7 @@ static bool freelist_collect(htt_writer *writer, bool cursors_open, htt_list *en
     for (uint32_t i = 0; i < writer->deferred.count; i++)
         freelist_add(entries, deferred[i].first, deferred[i].pages,
                      cursors_open ? writer->epoch : 0);
+    assert(entries->count == count);
     return true;
 }
 
@@ -225,6 +229,7 @@ static void freelist_join(htt_list *entries) {
         else
             items[++kept] = items[i];
     }
+    assert(kept < entries->count);
     entries->count = kept + 1;
 }
 
@@ -235,6 +240,7 @@ static uint64_t freelist_count_pool(const htt_writer *writer) {
 
     for (; htt_pool_next_run(&writer->pool, from, &run); count++)
         from = (uint64_t)run.first + run.pages;
+    assert(count <= writer->pool.pages);
     return count;
 }
 
@@ -258,6 +264,7 @@ static bool freelist_give_back(htt_writer *writer) {
     const htt_block *blocks = writer->blocks.items;
     uint64_t newest = htt_writer_newest_freeze(writer);
 
+    assert(newest < writer->sequence);
     if (!htt_list_fit(writer, &writer->deferred, sizeof(htt_deferred),
                       (uint64_t)writer->blocks.count + writer->log.count))
         return false;
@@ -284,6 +291,7 @@ static htt_rc freelist_allocate(htt_writer *writer, uint64_t entries, htt_error 
         return htt_writer_no_memory(error);
     blocks = writer->blocks.items;
     while (writer->blocks.count < count) {
+        assert(writer->blocks.count < writer->blocks.capacity);
         rc = htt_writer_allocate(writer, &blocks[writer->blocks.count].number, error);
         if (rc != HTT_OK)
             return rc;
@@ -301,6 +309,7 @@ static void freelist_shrink(htt_writer *writer) {
         writer->page_count--;
         htt_pool_remove(&writer->pool, writer->page_count, 1);
     }
+    assert(writer->page_count >= HTT_WRITER_FIRST_PAGE);
 }
 
 /* From the last page to the first, since each has the smallest age of all behind it. */
@@ -313,6 +322,7 @@ static htt_rc freelist_write(htt_writer *writer, const htt_list *entries, htt_er
     htt_rc rc;
 
     assert(writer->chain == 0 || writer->chain_known);
+    assert((uint64_t)writer->blocks.count * capacity >= entries->count); /* none is lost */
     rc = htt_writer_scratch(writer, error);
     for (uint32_t i = writer->blocks.count; rc == HTT_OK && i > 0; i--) {
         uint32_t number = blocks[i - 1].number;
@@ -336,6 +346,7 @@ static htt_rc freelist_plan(htt_writer *writer, bool cursors_open, htt_list *ent
                             htt_error *error) {
     htt_rc rc;
 
+    assert(entries->count == 0);
     if (!freelist_give_back(writer) || !freelist_collect(writer, cursors_open, entries))
         return htt_writer_no_memory(error);
     rc = freelist_check(writer, entries, error);
@@ -378,6 +389,7 @@ htt_rc htt_freelist_flush(htt_writer *writer, htt_root *root_inout, bool cursors
         return rc;
     if (pages > writer->page_count)
         return htt_error_set(error, HTT_CORRUPT, "the free list names more pages than there are");
+    assert(writer->page_count >= HTT_WRITER_FIRST_PAGE);
     root_inout->page_count = writer->page_count;
     root_inout->free_head =
         writer->blocks.count == 0 ? writer->chain : ((htt_block *)writer->blocks.items)[0].number;

@@ -36,6 +36,7 @@ bool htt_list_fit(const htt_writer *writer, htt_list *list, size_t item_size, ui
         return false;
     list->items = items;
     list->capacity = (uint32_t)capacity;
+    assert(list->capacity >= needed);
     return true;
 }
 
@@ -52,6 +53,7 @@ static void list_sink(uint8_t *items, size_t at, size_t count, size_t item_size,
                       bool (*is_less)(const void *left, const void *right)) {
     uint8_t item[LIST_ITEM_MAX];
 
+    assert(at < count);
     memcpy(item, items + at * item_size, item_size);
     for (;;) {
         size_t child = 2 * at + 1;
@@ -114,6 +116,7 @@ uint32_t htt_runs_compact(htt_run_ref *runs, uint32_t count) {
             runs[kept].pages = (uint32_t)(next_end - runs[kept].first);
         }
     }
+    assert(kept < count);
     return kept + 1;
 }
 

@@ -46,6 +46,7 @@ static int map_bytes(htt_pages *pages, uint64_t needed, htt_pages_map *map) {
         return failure;
     map->bytes = address;
     map->size = (size_t)size;
+    assert(map->size >= needed);
     size >>= pages->page_shift;
     map->page_count = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
     map->page_shift = pages->page_shift;
@@ -62,6 +63,7 @@ static htt_rc map_grow(htt_pages *pages, htt_error *error) {
     size_t new_count;
     int failure;
 
+    assert(pages->mapped);
     map = env->allocate(env->context, sizeof *map);
     if (map == NULL)
         return htt_error_set(error, HTT_NOMEM, "no memory for a mapping");
@@ -132,6 +134,7 @@ static htt_pages_tag *map_new_chunk(htt_pages *pages, uint32_t index) {
 
     (void)pthread_mutex_lock(&pages->mutex);
     map = map_newest(pages);
+    assert(index < map_chunk_count(map->page_count));
     chunk = atomic_load_explicit(&map->chunks[index], memory_order_acquire);
     if (chunk == NULL) {
         chunk = env->allocate(env->context, MAP_CHUNK * sizeof *chunk);

@@ -54,12 +54,14 @@ void htt_pages_close(htt_pages *pages) {
 /* ------------------------------------------------------------ verification */
 
 static htt_rc pages_fault(uint32_t number, const htt_fault *fault, htt_error *error) {
+    assert(fault->reason != NULL);
     return htt_error_page(error, HTT_CORRUPT, number, "%s, at byte %u", fault->reason,
                           (unsigned)fault->offset);
 }
 
 static htt_rc pages_reused(uint32_t number, uint64_t stamp, const htt_snapshot *snapshot,
                            htt_error *error) {
+    assert(stamp > snapshot->epoch); /* PAGES-2 */
     return htt_error_page(error, HTT_SNAPSHOT, number,
                           "it was written again at epoch %llu, the snapshot is of epoch %llu",
                           (unsigned long long)stamp, (unsigned long long)snapshot->epoch);
@@ -142,6 +144,7 @@ static htt_rc pages_find_mapped(htt_pages *pages, uint32_t first, uint32_t count
     htt_rc rc;
 
     assert(pages->mapped);
+    assert(count >= 1);
     if (first + (count - 1) >= atomic_load_explicit(&pages->file_pages, memory_order_acquire)) {
         rc = htt_pages_find_end(pages, first + (count - 1), error);
         if (rc != HTT_OK)

@@ -42,6 +42,7 @@ bool htt_pool_fit(htt_writer *writer, uint32_t first, uint32_t pages) {
         pool->chunks[i] = chunk;
         pool->chunks_made++;
     }
+    assert(htt_pool_covers(pool, first, pages));
     return true;
 }
 
@@ -79,6 +80,7 @@ static uint64_t *pool_word(const htt_pool *pool, uint64_t number) {
 bool htt_pool_has_any(const htt_pool *pool, uint32_t first, uint32_t pages) {
     uint64_t end = (uint64_t)first + pages;
 
+    assert(pages >= 1);
     for (uint64_t number = first; number < end; number = (number | 63) + 1) {
         const uint64_t *word = pool_word(pool, number);
         if (word != NULL && (*word & pool_mask(number, end)) != 0)
@@ -118,6 +120,7 @@ void htt_pool_remove(htt_pool *pool, uint32_t first, uint32_t pages) {
             continue;
         uint64_t gone = pool_mask(number, end) & *word;
         uint32_t count = (uint32_t)__builtin_popcountll(gone);
+        assert(pool->pages >= count);
         *word &= ~gone;
         pool->chunks[number >> HTT_POOL_CHUNK_BITS]->pages -= count;
         pool->pages -= count;
@@ -132,9 +135,11 @@ bool htt_pool_take(htt_pool *pool, uint32_t *number_out) {
         return false;
     while (pool->chunks[pool->low] == NULL || pool->chunks[pool->low]->pages == 0)
         pool->low++;
+    assert(pool->low < pool->chunk_count);
     chunk = pool->chunks[pool->low];
     while (chunk->words[chunk->low] == 0)
         chunk->low++;
+    assert(chunk->low < HTT_POOL_WORDS);
     number = (pool->low << HTT_POOL_CHUNK_BITS) + chunk->low * 64 +
              (uint32_t)__builtin_ctzll(chunk->words[chunk->low]);
     htt_pool_remove(pool, number, 1);
@@ -144,6 +149,7 @@ bool htt_pool_take(htt_pool *pool, uint32_t *number_out) {
 
 /* The first page at or above `from` that is in the pool (or is not), below `limit`, or `limit`. */
 static uint64_t pool_next(const htt_pool *pool, uint64_t from, uint64_t limit, bool in) {
+    assert(limit <= (uint64_t)pool->chunk_count << HTT_POOL_CHUNK_BITS);
     while (from < limit) {
         uint64_t index = from >> HTT_POOL_CHUNK_BITS;
         const htt_pool_chunk *chunk = pool->chunks[index];
@@ -204,6 +210,7 @@ bool htt_pool_find_run(htt_pool *pool, uint32_t pages, htt_run_ref *run_out) {
         pool->run_bound = longest; /* all were seen */
         return false;
     }
+    assert(best.pages >= pages);
     *run_out = best;
     return true;
 }

@@ -55,6 +55,7 @@ static htt_rc run_stream_write(run_stream *stream, const uint8_t *bytes, size_t 
 static htt_rc run_stream_flush(run_stream *stream, htt_error *error) {
     size_t size = stream->held;
 
+    assert(size <= HTT_WRITER_SCRATCH);
     stream->held = 0;
     return size == 0 ? HTT_OK : run_stream_write(stream, stream->writer->scratch, size, error);
 }
@@ -80,6 +81,7 @@ static htt_rc run_stream_add(run_stream *stream, const uint8_t *bytes, size_t si
             if (is_long || stream->held == HTT_WRITER_SCRATCH)
                 rc = run_stream_flush(stream, error);
         }
+        assert(taken >= 1 && taken <= size);
         bytes += taken;
         size -= taken;
     }
@@ -90,6 +92,7 @@ static htt_rc run_stream_end(run_stream *stream, htt_error *error) {
     size_t mask = stream->writer->page_size - 1;
     size_t full = (stream->held + mask) & ~mask;
 
+    assert(full <= HTT_WRITER_SCRATCH);
     memset(stream->writer->scratch + stream->held, 0, full - stream->held);
     stream->held = full;
     return run_stream_flush(stream, error);
@@ -102,6 +105,8 @@ static htt_rc run_write(htt_writer *writer, htt_run_ref run, const run_payload *
     uint8_t head[HTT_RUN_HEADER_SIZE];
     htt_rc rc;
 
+    assert((uint64_t)payload->size1 + payload->size2 <=
+           htt_run_capacity(writer->page_size, run.pages));
     htt_run_head(head, run.first, writer->epoch, run.pages, payload->part1, payload->size1,
                  payload->part2, payload->size2);
     rc = run_stream_add(&stream, head, sizeof head, error);
@@ -111,6 +116,8 @@ static htt_rc run_write(htt_writer *writer, htt_run_ref run, const run_payload *
         rc = run_stream_add(&stream, payload->part2, payload->size2, error);
     if (rc == HTT_OK)
         rc = run_stream_end(&stream, error);
+    assert(rc != HTT_OK ||
+           stream.offset == ((uint64_t)run.first + run.pages) << writer->page_shift);
     return rc;
 }
 
@@ -136,6 +143,7 @@ static run_payload run_payload_cut(run_payload *payload, uint64_t size) {
 static void run_keep_longest(htt_overflow *overflow, htt_run_ref run) {
     uint32_t at = overflow->count;
 
+    assert(at <= HTT_DATA_RUNS_MAX && run.pages >= 1);
     if (at == HTT_DATA_RUNS_MAX) {
         if (overflow->runs[at - 1].pages >= run.pages)
             return;
@@ -154,6 +162,7 @@ static void run_keep_longest(htt_overflow *overflow, htt_run_ref run) {
  * hold them. */
 static bool run_cut_pieces(const htt_writer *writer, uint64_t length, uint32_t runs_max,
                            htt_overflow *overflow) {
+    assert(length >= 1);
     for (uint32_t i = 0; i < overflow->count && i < runs_max; i++) {
         uint64_t capacity = htt_run_capacity(writer->page_size, overflow->runs[i].pages);
         if (capacity >= length) {
@@ -264,6 +273,7 @@ static htt_rc run_allocate(htt_writer *writer, uint64_t length, uint32_t runs_ma
         overflow->runs[0].pages = (uint32_t)pages;
         writer->page_count += (uint32_t)pages;
     }
+    assert(overflow->count >= 1 && overflow->count <= runs_max);
     /* What a reserve has promised still holds: spare frames are the calls that are left. */
     if (!htt_writer_fit(writer, writer->spare_count + HTT_DATA_RUNS_MAX)) {
         if (!found)
@@ -306,6 +316,7 @@ htt_rc htt_writer_put_runs(htt_writer *writer, const uint8_t *part1, size_t size
     for (uint32_t i = 0; rc == HTT_OK && i < overflow.count; i++) {
         htt_run_ref run = overflow.runs[i];
         run_payload cut = run_payload_cut(&payload, htt_run_capacity(writer->page_size, run.pages));
+        assert(cut.size1 + cut.size2 >= 1); /* no run is empty */
         rc = htt_writer_extend(writer, run.first + run.pages, error);
         if (rc == HTT_OK)
             rc = run_write(writer, run, &cut, error);
@@ -315,6 +326,7 @@ htt_rc htt_writer_put_runs(htt_writer *writer, const uint8_t *part1, size_t size
             htt_pool_add(&writer->pool, overflow.runs[i].first, overflow.runs[i].pages);
         return rc;
     }
+    assert(payload.size1 == 0 && payload.size2 == 0);
     *overflow_out = overflow;
     return HTT_OK;
 }

@@ -74,6 +74,7 @@ static bool savepoint_is_wanted(const htt_writer *writer, const htt_deferred *it
     uint32_t low = 0;
     uint32_t high = writer->freezes.count;
 
+    assert(item->born <= item->died);
     while (low < high) { /* the first freeze not before born */
         uint32_t middle = low + (high - low) / 2;
         if (freezes[middle].name >= item->born)
@@ -89,6 +90,7 @@ static void savepoint_reclaim(htt_writer *writer, uint64_t name) {
     htt_deferred *items = writer->deferred.items;
     uint32_t kept = savepoint_find_died(writer, name);
 
+    assert(kept <= writer->deferred.count);
     for (uint32_t i = kept; i < writer->deferred.count; i++) {
         htt_deferred item = items[i];
         if (savepoint_is_wanted(writer, &item)) {
@@ -108,6 +110,7 @@ static htt_rc savepoint_begin_freeze(htt_writer *writer, bool savepoint, uint64_
                                      htt_error *error) {
     htt_freeze *freezes;
 
+    assert(htt_writer_newest_freeze(writer) < writer->sequence); /* names ascend */
     if (!htt_list_fit(writer, &writer->freezes, sizeof(htt_freeze), 1))
         return htt_writer_no_memory(error);
     freezes = writer->freezes.items;
@@ -168,6 +171,7 @@ htt_rc htt_writer_savepoint(htt_writer *writer, uint32_t *depth_out, htt_error *
     rc = savepoint_begin_freeze(writer, true, &mark.name, error);
     if (rc != HTT_OK)
         return rc;
+    assert(mark.name == htt_writer_newest_freeze(writer));
     marks = writer->marks.items;
     *depth_out = writer->marks.count;
     marks[writer->marks.count++] = mark;
@@ -206,6 +210,7 @@ void htt_writer_rollback_to(htt_writer *writer, uint32_t depth) {
 
     assert(depth < writer->marks.count);
     writer->marks.count = depth + 1;
+    assert(writer->freed.count >= mark->freed && writer->log.count >= mark->log);
     savepoint_end_freezes(writer, mark->name + 1);
     savepoint_revive(writer, mark->name);
     writer->freed.count = mark->freed;
@@ -236,12 +241,14 @@ void htt_writer_release(htt_writer *writer, uint32_t depth) {
 
     assert(depth < writer->marks.count);
     writer->marks.count = depth;
+    assert(marks[depth].log <= writer->log.count);
     savepoint_end_freezes(writer, name);
     savepoint_reclaim(writer, name);
     if (depth == 0) {
         writer->log.count = 0;
         return;
     }
+    assert(htt_writer_newest_freeze(writer) >= marks[depth - 1].name); /* it is still open */
     /* Statements inside a long savepoint allocate the same pages again and again. */
     htt_mark *outer = &marks[depth - 1];
     if (writer->log.count - outer->log > 2 * outer->compacted + 64) {

@@ -58,6 +58,7 @@ htt_rc htt_writer_extend(htt_writer *writer, uint32_t page_end, htt_error *error
         return htt_error_errno(error, HTT_READONLY, failure, "cannot make the file %llu bytes long",
                                (unsigned long long)wanted);
     writer->file_size = wanted;
+    assert(writer->file_size >= needed);
     return HTT_OK;
 }
 
@@ -98,6 +99,7 @@ static htt_rc spill_write_group(htt_writer *writer, htt_frame *const *frames, ui
     uint32_t pages = 1;
     htt_rc rc;
 
+    assert(count >= 1 && max >= 1);
     while (pages < count && pages < max && frames[pages]->number == first + pages)
         pages++;
     /* Without memory for gathering, one page at a time. */
@@ -157,6 +159,7 @@ htt_rc htt_writer_write_dirty(htt_writer *writer, bool with_deferred, htt_error 
             frames[count++] = frame;
         frame = frame->next;
     }
+    assert(frame == writer->hand); /* once round the ring of all frames */
     rc = spill_write(writer, frames, count, error);
     env->release(env->context, frames);
     return rc;
@@ -180,6 +183,7 @@ uint32_t htt_writer_frames_max(const htt_writer *writer) {
 
     if (frames < HTT_WRITER_FRAMES_MIN)
         frames = HTT_WRITER_FRAMES_MIN;
+    assert(frames >= HTT_WRITER_FRAMES_MIN);
     return frames < UINT32_MAX / 4 ? (uint32_t)frames : UINT32_MAX / 4;
 }
 
@@ -215,6 +219,7 @@ static htt_rc spill_some(htt_writer *writer, uint32_t count, htt_error *error) {
 
     assert(count <= SPILL_BATCH);
     picked = spill_pick(writer, frames, count);
+    assert(picked == count);
     for (uint32_t i = 0; i < picked; i++) {
         if (frames[i]->dirty)
             dirty[dirty_count++] = frames[i];
@@ -248,6 +253,7 @@ htt_rc htt_writer_spill(htt_writer *writer, uint32_t extra, htt_error *error) {
             more -= count;
         }
     }
+    assert((uint64_t)writer->frame_count + extra <= max);
     htt_frames_recycle(writer);
     return HTT_OK;
 }

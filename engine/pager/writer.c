@@ -117,6 +117,7 @@ htt_rc htt_writer_reserve(htt_writer *writer, uint32_t frames, htt_error *error)
         return rc;
     if (!htt_frames_fit(writer, frames) || !htt_writer_fit(writer, frames))
         return htt_writer_no_memory(error);
+    assert(writer->spare_count >= frames);
     return HTT_OK;
 }
 
@@ -126,6 +127,7 @@ static htt_rc writer_ready(htt_writer *writer, htt_error *error) {
         return HTT_OK;
     if (!htt_frames_fit(writer, 1) || !htt_writer_fit(writer, 1))
         return htt_writer_no_memory(error);
+    assert(writer->spare_count > 0);
     return HTT_OK;
 }
 
@@ -157,6 +159,7 @@ static void writer_free_base(htt_writer *writer, uint32_t first, uint32_t pages)
     const htt_mark *marks = writer->marks.items;
     uint32_t begin = writer->marks.count == 0 ? 0 : marks[writer->marks.count - 1].freed;
 
+    assert(begin <= writer->freed.count);
     if (!htt_list_fit(writer, &writer->freed, sizeof(htt_run_ref), 1)) {
         writer->out_of_memory = true;
         return;
@@ -169,6 +172,7 @@ static void writer_free_own(htt_writer *writer, uint32_t first, uint32_t pages,
                             htt_frame *frame) {
     uint64_t born = frame == NULL ? 0 : frame->born;
 
+    assert(frame == NULL || (pages == 1 && frame->number == first));
     if (writer->freezes.count > 0 && born <= htt_writer_newest_freeze(writer)) {
         if (!htt_list_fit(writer, &writer->deferred, sizeof(htt_deferred),
                           1 + (uint64_t)writer->log.count)) {
@@ -230,6 +234,7 @@ static htt_rc writer_edit_loaded(htt_writer *writer, uint32_t *number_inout, htt
     uint32_t number = *number_inout;
     htt_rc rc;
 
+    assert(htt_frames_find(writer, number) == NULL);
     rc = htt_writer_read(writer, number, &page, error);
     if (rc != HTT_OK)
         return rc;
@@ -278,6 +283,7 @@ htt_rc htt_writer_edit(htt_writer *writer, uint32_t *number_inout, uint8_t **pag
     rc = htt_writer_allocate(writer, &number, error);
     if (rc != HTT_OK)
         return rc;
+    assert(number != frame->number); /* WRITER-1 */
     copy = htt_frames_take(writer, number);
     memcpy(copy->bytes, frame->bytes, writer->page_size);
     writer_free_own(writer, frame->number, 1, frame);
@@ -298,6 +304,7 @@ htt_rc htt_writer_new(htt_writer *writer, uint32_t *number_out, uint8_t **page_o
     rc = htt_writer_allocate(writer, &number, error);
     if (rc != HTT_OK)
         return rc;
+    assert(number < writer->page_count);
     frame = htt_frames_take(writer, number);
     memset(frame->bytes, 0, writer->page_size);
     *number_out = number;
@@ -337,6 +344,7 @@ htt_rc htt_writer_flush(htt_writer *writer, htt_root *root_inout, bool cursors_o
     rc = htt_freelist_flush(writer, &root, cursors_open, error);
     if (rc != HTT_OK)
         return rc;
+    assert(root.page_count == writer->page_count);
     rc = htt_writer_write_dirty(writer, cursors_open, error);
     if (rc != HTT_OK)
         return rc;

@@ -55,6 +55,7 @@ static void check_problem(check_state *check, uint32_t page, const char *format,
 
 /* The error that reading a page left behind, as a problem. Other results end the check. */
 static htt_rc check_read(check_state *check, uint32_t page, htt_rc rc) {
+    assert(rc != HTT_OK);
     /* Under a pin no page is reused: a stamp from the future is damage like any other. */
     if (rc != HTT_CORRUPT && rc != HTT_SNAPSHOT)
         return rc;
@@ -66,6 +67,7 @@ static htt_rc check_read(check_state *check, uint32_t page, htt_rc rc) {
 static bool check_use(check_state *check, uint32_t first, uint64_t count, uint64_t use,
                       const char *who) {
     bool sound = true;
+    assert(use != 0);
     for (uint64_t page = first; page < first + count && !check->stopped; page++) {
         if (page < 2 || page >= check->root->page_count) {
             check_problem(check, (uint32_t)page, "page %llu, named by %s, is outside of the store",
@@ -105,6 +107,8 @@ static void check_node(check_state *check, const htt_tree_place *place) {
     const htt_walker *walker = &check->walker;
     const uint8_t *page, *node = NULL;
     uint64_t use = CHECK_USED;
+    assert(!place->is_data && place->depth < HTT_DEPTH_MAX);
+    assert(walker->depth == place->depth + 1); /* the walker is below the node already */
     for (uint32_t i = 0; i < place->depth; i++) {
         if (htt_path_open(check->view, walker->steps[i].ref, &page, &node) == HTT_OK &&
             node != NULL && htt_node_salt(node) == htt_node_salt(place->bytes)) /* TREE-2 */
@@ -123,6 +127,7 @@ static void check_node(check_state *check, const htt_tree_place *place) {
 static htt_rc check_runs(check_state *check, uint32_t number, const htt_record *record,
                          htt_overflow *overflow) {
     uint64_t length = 0;
+    assert(record->overflow);
     htt_rc rc = htt_tree_overflow(check->view, record, overflow);
     if (rc != HTT_OK)
         return check_read(check, number, rc);
@@ -152,6 +157,7 @@ static htt_rc check_record_place(check_state *check, uint32_t number, uint32_t i
     htt_tree_buffer buffer = {check->env, NULL, 0};
     htt_path path;
     htt_datum key;
+    assert(check->deep);
     htt_rc rc = htt_tree_key(&check->record_view, record, &buffer, &key);
     if (rc == HTT_OK)
         path.hash = htt_path_hash(check->view, key);
@@ -176,6 +182,8 @@ static htt_rc check_data(check_state *check, const htt_tree_place *place) {
     uint32_t count = htt_page_count(place->bytes);
     htt_rc rc = HTT_OK;
     htt_fault fault;
+    assert(place->is_data);
+    assert(check->record_pins.count == 0);
     (void)check_use(check, place->page, 1, CHECK_USED, "the index");
     if (check->deep && !htt_data_check(place->bytes, page_size, true, &fault))
         check_problem(check, place->page, "%s (at byte %u)", fault.reason, fault.offset);
@@ -235,6 +243,7 @@ static htt_rc check_tree(check_state *check) {
             check_node(check, &place);
         }
     }
+    assert(rc != HTT_NOTFOUND || check->walker.depth == 0);
     return rc == HTT_NOTFOUND ? HTT_OK : rc;
 }
 
@@ -265,6 +274,7 @@ static htt_rc check_free_list(check_state *check) {
 
 static void check_counts(check_state *check) {
     const htt_root *root = check->root;
+    assert(check->problems == 0); /* else they are wrong for known reasons */
     if (check->keys != root->keys)
         check_problem(check, 0, "%llu rows where the root record says %llu",
                       (unsigned long long)check->keys, (unsigned long long)root->keys);
@@ -290,6 +300,7 @@ htt_rc htt_tree_check(htt_view *view, const htt_env *env, const htt_root *root, 
                          .report = report,
                          .arg = arg};
     size_t size = (size_t)root->page_count * sizeof *check.uses;
+    assert(root->page_count >= 2);
     check.uses = env->allocate(env->context, size);
     if (check.uses == NULL)
         return htt_error_set(view->error, HTT_NOMEM, "no memory to check %u pages",

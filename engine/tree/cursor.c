@@ -24,6 +24,7 @@ htt_rc htt_tree_cursor_open(htt_view *view, const htt_env *env, const htt_tree_r
                             htt_tree_cursor **cursor_out) {
     htt_tree_cursor *cursor = env->allocate(env->context, sizeof *cursor);
     uint8_t *leaf = env->allocate(env->context, view->page_size);
+    assert(view->page_size >= HTT_PAGE_SIZE_MIN);
     if (cursor == NULL || leaf == NULL) {
         env->release(env->context, cursor);
         env->release(env->context, leaf);
@@ -48,6 +49,7 @@ void htt_tree_cursor_close(htt_tree_cursor *cursor) {
 /* Stands on the next data page. */
 static htt_rc cursor_advance(htt_tree_cursor *cursor) {
     htt_tree_place place;
+    assert(cursor->index == cursor->count); /* no row is left out */
     cursor->count = cursor->index = 0;
     do {
         htt_rc rc = htt_walker_next(&cursor->walker, &place);
@@ -62,6 +64,7 @@ static htt_rc cursor_advance(htt_tree_cursor *cursor) {
 
 htt_rc htt_tree_cursor_next(htt_tree_cursor *cursor, htt_record *record_out) {
     htt_fault fault;
+    assert(cursor->index <= cursor->count);
     htt_pins_drop(cursor->view->pages, cursor->view->pins);
     if (cursor->index >= cursor->count) {
         htt_rc rc = cursor_advance(cursor);

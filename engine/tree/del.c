@@ -22,6 +22,7 @@ enum {
 
 /* A node with one child is replaced by it. A root must be whole. */
 static void del_collapse(htt_tree *tree, htt_path *path, uint32_t level) {
+    assert(level < path->depth);
     const htt_step *step = &path->steps[level];
     if (htt_node_count(step->node) != 1) {
         if (htt_node_can_halve(step->node) &&
@@ -38,6 +39,7 @@ static void del_collapse(htt_tree *tree, htt_path *path, uint32_t level) {
 
 /* Two neighbouring children become one: the range of both, and `ref`. */
 static void del_join(htt_tree *tree, htt_path *path, uint32_t level, uint32_t first, htt_ref ref) {
+    assert(level < path->depth);
     uint32_t start = htt_node_start(path->steps[level].node, first);
     htt_node_splice_at(tree, path, level, first, 2, &start, &ref, 1);
     del_collapse(tree, path, level);
@@ -48,6 +50,7 @@ static void del_join(htt_tree *tree, htt_path *path, uint32_t level, uint32_t fi
 static void del_empty(htt_tree *tree, htt_path *path) {
     htt_writer *writer = tree->view->writer;
     uint32_t level = path->depth;
+    assert(htt_page_count(path->leaf_bytes) == 0);
     htt_writer_free(writer, path->leaf.page, 1, htt_writer_epoch(writer));
     while (level > 0) {
         htt_step *step = &path->steps[level - 1];
@@ -76,6 +79,7 @@ static bool del_merge_with(htt_tree *tree, htt_path *path, uint32_t index) {
     uint32_t limit = htt_tree_page_capacity(tree->view) / 100 * DEL_MERGE_TO;
     uint8_t *leaf = htt_path_leaf(path);
     const uint8_t *page;
+    assert(index != path->steps[level].child);
     /* A neighbour that cannot be read is left alone: the row is deleted all the same. */
     if (htt_child_leaf(tree->view, path->steps[level].node, index, &page) != HTT_OK || page == NULL)
         return false;
@@ -94,6 +98,7 @@ static bool del_merge_with(htt_tree *tree, htt_path *path, uint32_t index) {
 }
 
 static void del_merge(htt_tree *tree, htt_path *path) {
+    assert(htt_page_count(path->leaf_bytes) > 0); /* TREE-4 */
     uint32_t used = htt_data_used(path->leaf_bytes, tree->view->page_size);
     if (path->depth == 0 || used > htt_tree_page_capacity(tree->view) / 100 * DEL_MERGE_BELOW)
         return;
@@ -116,6 +121,7 @@ htt_rc htt_tree_del(htt_tree *tree, htt_datum key) {
     htt_tree_row row;
     htt_path path;
     path.hash = htt_path_hash(view, key);
+    assert(view->writer != NULL);
     htt_rc rc = htt_tree_reserve(tree);
     if (rc == HTT_OK)
         rc = htt_path_find(view, tree->root.page, &path);

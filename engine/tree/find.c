@@ -10,6 +10,7 @@
 #include "tree/path.h"
 
 htt_rc htt_tree_fault(htt_view *view, uint32_t page, const htt_fault *fault) {
+    assert(fault->reason != NULL);
     return htt_error_page(view->error, HTT_CORRUPT, page, "%s (at byte %u)", fault->reason,
                           fault->offset);
 }
@@ -27,6 +28,7 @@ static htt_rc find_payload(htt_view *view, const htt_overflow *overflow, uint64_
                            htt_tree_buffer *buffer, const uint8_t **bytes_out) {
     const uint8_t *run;
     uint64_t done = 0;
+    assert(overflow->count >= 1 && overflow->count <= HTT_DATA_RUNS_MAX);
     if (size > find_capacity(view, overflow)) /* before memory is asked for */
         return htt_error_page(view->error, HTT_CORRUPT, overflow->runs[0].first,
                               "overflow runs are too short for their record");
@@ -112,6 +114,7 @@ static htt_rc find_compare_outside(htt_view *view, const htt_record *record, htt
     htt_overflow overflow;
     const uint8_t *run, *bytes = key.data;
     size_t left = key.size;
+    assert(record->key_external && record->key_size == key.size);
     htt_rc rc = htt_tree_overflow(view, record, &overflow);
     for (uint32_t i = 0; rc == HTT_OK && left > 0; i++) {
         if (i == overflow.count)
@@ -146,6 +149,7 @@ htt_rc htt_tree_find_in_page(htt_view *view, const uint8_t *page, uint32_t numbe
     uint8_t fingerprint = htt_hash_fingerprint(hash);
     uint32_t count = htt_page_count(page);
     htt_fault fault;
+    assert(number != 0);
     row_out->page = number;
     for (uint32_t i = htt_data_next_match(page, 0, fingerprint); i < count;
          i = htt_data_next_match(page, i + 1, fingerprint)) {
@@ -193,6 +197,7 @@ typedef struct find_key {
 static htt_rc find_step(htt_view *view, find_key *state, htt_datum key, htt_tree_row *row_out,
                         htt_rc *result_out) {
     const uint8_t *page, *node;
+    assert(!state->arrived);
     if (state->ref.page == 0) {
         state->arrived = true;
         *result_out = HTT_NOTFOUND;
@@ -218,6 +223,7 @@ static htt_rc find_batch(htt_view *view, const htt_tree_root *root, const htt_da
                          size_t count, htt_tree_row *rows_out, htt_rc *results_out) {
     find_key states[FIND_BATCH];
     size_t left = count;
+    assert(count <= FIND_BATCH);
     for (size_t i = 0; i < count; i++)
         states[i] = (find_key){htt_path_hash(view, keys[i]), {root->page, 0}, false};
     for (uint32_t round = 0; left > 0; round++) {

@@ -46,6 +46,7 @@ static htt_rc gather_reserve(htt_tree *tree, uint32_t items, uint32_t slots) {
         if (rc == HTT_OK)
             scratch->slots_capacity = slots;
     }
+    assert(rc != HTT_OK || (items <= scratch->capacity && slots <= scratch->slots_capacity));
     return rc;
 }
 
@@ -69,6 +70,7 @@ static htt_rc gather_add(htt_tree *tree, const gather_place *place, const htt_ne
     item.slot = htt_hash_slot(mix, 1u << place->slots_log2);
     if (item.slot < place->first_slot || item.slot >= place->end_slot)
         return HTT_NOTFOUND;
+    assert(scratch->count < scratch->capacity);
     scratch->items[scratch->count++] = item;
     scratch->bytes += item.size;
     if (hash.low == need->hash.low && hash.high == need->hash.high)
@@ -106,6 +108,7 @@ static void gather_sort(htt_tree_scratch *scratch, uint32_t first_slot, uint32_t
         scratch->slots[s] = sum;
         sum += count;
     }
+    assert(sum == scratch->count); /* every item is in the range */
     for (uint32_t i = 0; i < scratch->count; i++)
         scratch->sorted[scratch->slots[scratch->items[i].slot - first_slot]++] = scratch->items[i];
 }
@@ -116,6 +119,7 @@ htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const ht
     uint32_t total = 1;
     const uint8_t *page;
     assert(first_slot < end_slot && end_slot <= 1u << slots_log2);
+    assert(count >= 1);
     for (uint32_t i = 0; i < count; i++) {
         htt_rc rc = htt_view_page(tree->view, pages[i].page, &page);
         if (rc != HTT_OK)
@@ -146,6 +150,7 @@ htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const ht
 static uint64_t deal_slot(const htt_tree_scratch *scratch, uint32_t from, uint32_t *end_out) {
     uint64_t bytes = 0;
     uint32_t i = from;
+    assert(from < scratch->count);
     while (i < scratch->count && scratch->sorted[i].slot == scratch->sorted[from].slot)
         bytes += scratch->sorted[i++].size;
     *end_out = i;
@@ -161,6 +166,7 @@ static bool deal_plan_full(htt_tree *tree, uint32_t pages, uint32_t first_slot) 
     uint64_t capacity = htt_tree_page_capacity(tree->view);
     htt_deal *deal = &scratch->deal;
     uint32_t item = 0, end;
+    assert(pages >= 1 && pages <= HTT_DEAL_MAX);
     for (deal->count = 0; deal->count < pages && item < scratch->count; deal->count++) {
         uint64_t bytes = deal_slot(scratch, item, &end);
         if (bytes > capacity)
@@ -222,6 +228,7 @@ bool htt_deal_plan(htt_tree *tree, uint32_t pages, uint32_t more, uint32_t first
 
 void htt_deal_undo(htt_tree *tree, const htt_ref *refs, uint32_t count) {
     htt_writer *writer = tree->view->writer;
+    assert(count <= HTT_DEAL_MAX);
     for (uint32_t i = 0; i < count; i++) {
         if (refs[i].page != 0)
             htt_writer_free(writer, refs[i].page, 1, htt_writer_epoch(writer));
@@ -232,6 +239,7 @@ htt_rc htt_deal_out(htt_tree *tree, htt_ref *refs_out) {
     const htt_tree_scratch *scratch = tree->scratch;
     uint32_t page_size = tree->view->page_size;
     uint32_t item = 0;
+    assert(scratch->deal.count >= 1);
     for (uint32_t p = 0; p < scratch->deal.count; p++) {
         uint8_t *page = NULL;
         refs_out[p] = (htt_ref){0, 0};
@@ -252,5 +260,6 @@ htt_rc htt_deal_out(htt_tree *tree, htt_ref *refs_out) {
                                 from->size - HTT_DATA_SLOT_SIZE);
         }
     }
+    assert(item == scratch->count); /* no row is lost */
     return HTT_OK;
 }

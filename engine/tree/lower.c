@@ -19,6 +19,7 @@ typedef struct lower_state {
 
 /* The path to where the walker is; the walker learns the new page numbers after an edit. */
 static htt_rc lower_path(lower_state *lower, uint32_t depth, htt_path *path) {
+    assert(depth <= HTT_DEPTH_MAX && depth <= lower->walker.depth);
     path->depth = depth;
     for (uint32_t i = 0; i < depth; i++) {
         const htt_walker_step *from = &lower->walker.steps[i];
@@ -36,6 +37,7 @@ static htt_rc lower_path(lower_state *lower, uint32_t depth, htt_path *path) {
 }
 
 static htt_rc lower_edit(lower_state *lower, htt_path *path, uint32_t levels) {
+    assert(levels >= 1 && levels <= path->depth + 1);
     htt_rc rc = htt_path_edit(lower->tree, path, levels);
     for (uint32_t i = 0; i < path->depth; i++)
         lower->walker.steps[i].ref.page = path->steps[i].page;
@@ -45,6 +47,7 @@ static htt_rc lower_edit(lower_state *lower, htt_path *path, uint32_t levels) {
 /* A node's page: the walker has it as its last step already. */
 static htt_rc lower_node(lower_state *lower, const htt_tree_place *place) {
     htt_path path;
+    assert(!place->is_data && place->page >= lower->limit);
     htt_rc rc = lower_path(lower, place->depth + 1, &path);
     if (rc == HTT_OK)
         rc = lower_edit(lower, &path, place->depth + 1);
@@ -75,6 +78,8 @@ static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record, uint
     htt_pins pins = {0};
     htt_view view = *tree->view;
     view.pins = &pins;
+    assert(record->overflow);
+    assert(runs_max >= 1 && runs_max <= HTT_DATA_RUNS_MAX);
     htt_rc rc = htt_tree_value(&view, record, &buffer, &value);
     if (rc == HTT_OK && record->key_external)
         key = htt_blob((const uint8_t *)value.data - record->key_size, record->key_size);
@@ -90,6 +95,7 @@ static htt_rc lower_copy_runs(lower_state *lower, const htt_record *record, uint
 
 static void lower_drop_copy(lower_state *lower, const htt_overflow *copy) {
     uint64_t stamps[HTT_DATA_RUNS_MAX];
+    assert(copy->count >= 1 && copy->count <= HTT_DATA_RUNS_MAX);
     for (uint32_t i = 0; i < copy->count; i++)
         stamps[i] = htt_writer_epoch(lower->tree->view->writer);
     htt_tree_free_runs(lower->tree, copy, stamps);
@@ -154,6 +160,7 @@ static htt_rc lower_record(lower_state *lower, htt_path *path, uint32_t index) {
 static htt_rc lower_data(lower_state *lower, const htt_tree_place *place) {
     htt_path path;
     const uint8_t *node;
+    assert(place->is_data);
     htt_rc rc = lower_path(lower, place->depth, &path);
     if (rc != HTT_OK)
         return rc;
@@ -182,6 +189,7 @@ htt_rc htt_tree_lower(htt_tree *tree, uint32_t limit, uint64_t *moved_out) {
     lower_state lower = {.tree = tree, .limit = limit};
     htt_tree_place place;
     htt_rc rc = HTT_OK;
+    assert(tree->view->writer != NULL);
     htt_walker_begin(&lower.walker, tree->view, &tree->root);
     while (rc == HTT_OK && !lower.full) {
         htt_pins_drop(tree->view->pages, tree->view->pins);

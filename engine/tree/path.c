@@ -15,6 +15,7 @@ htt_hash htt_path_hash(const htt_view *view, htt_datum key) {
 htt_rc htt_path_open(htt_view *view, htt_ref ref, const uint8_t **page_out,
                      const uint8_t **node_out) {
     const uint8_t *page;
+    assert(ref.page != 0); /* a range without keys: nothing to look at */
     htt_rc rc = htt_view_page(view, ref.page, &page);
     if (rc != HTT_OK)
         return rc;
@@ -78,12 +79,14 @@ htt_rc htt_path_find(htt_view *view, uint32_t root_page, htt_path *path) {
         step->child = htt_node_find(node, htt_hash_slot(mix, htt_node_slots(node)));
         ref = htt_node_child(node, step->child);
     }
+    assert((ref.page != 0) == (path->leaf_bytes != NULL));
     path->leaf = ref;
     return HTT_OK;
 }
 
 void htt_path_renumber(uint8_t *parent, uint32_t old_page, uint32_t new_page) {
     uint32_t count = htt_node_count(parent);
+    assert(old_page != new_page && old_page != 0 && new_page != 0);
     for (uint32_t i = 0; i < count; i++) {
         htt_ref ref = htt_node_child(parent, i);
         if (ref.page == old_page) {
@@ -94,6 +97,7 @@ void htt_path_renumber(uint8_t *parent, uint32_t old_page, uint32_t new_page) {
 }
 
 void htt_path_refer(htt_tree *tree, htt_path *path, uint32_t level, htt_ref ref) {
+    assert(level <= path->depth);
     if (level == 0) {
         assert(ref.sub == 0);
         tree->root.page = ref.page;
@@ -105,6 +109,7 @@ void htt_path_refer(htt_tree *tree, htt_path *path, uint32_t level, htt_ref ref)
 htt_rc htt_tree_edit(htt_tree *tree, uint32_t *number, const uint8_t *seen, uint8_t **bytes_out) {
     htt_view *view = tree->view;
     uint32_t old = *number;
+    assert(view->writer != NULL && seen != NULL);
     htt_rc rc = htt_writer_edit(view->writer, number, bytes_out, view->error);
     if (rc == HTT_OK && *bytes_out != seen && memcmp(*bytes_out, seen, view->page_size) != 0)
         return htt_error_page(view->error, HTT_CORRUPT, old, "it is in use and in the free list");
@@ -114,6 +119,7 @@ htt_rc htt_tree_edit(htt_tree *tree, uint32_t *number, const uint8_t *seen, uint
 static htt_rc path_edit_page(htt_tree *tree, htt_path *path, uint32_t level, uint32_t *number,
                              uint8_t sub, const uint8_t *seen, uint8_t **bytes_out) {
     uint32_t old = *number;
+    assert(sub == 0 || level > 0); /* a root is a whole page */
     htt_rc rc = htt_tree_edit(tree, number, seen, bytes_out);
     if (rc != HTT_OK || *number == old)
         return rc;
@@ -126,6 +132,7 @@ static htt_rc path_edit_page(htt_tree *tree, htt_path *path, uint32_t level, uin
 
 htt_rc htt_path_edit(htt_tree *tree, htt_path *path, uint32_t levels) {
     uint8_t *bytes;
+    assert(levels <= path->depth + 1);
     for (uint32_t i = 0; i < levels && i < path->depth; i++) {
         htt_step *step = &path->steps[i];
         htt_rc rc = path_edit_page(tree, path, i, &step->page, step->sub, step->bytes, &bytes);

@@ -32,6 +32,7 @@ static htt_rc place_search(htt_tree *tree, const htt_step *parent, uint32_t want
     uint32_t count = htt_node_count(parent->node), last = 0;
     uint32_t from = parent->child > PLACE_REACH ? parent->child - PLACE_REACH : 0;
     uint32_t end = parent->child + PLACE_REACH < count ? parent->child + PLACE_REACH : count;
+    assert(wanted > 0);
     *page_out = 0;
     for (uint32_t i = from; i < end; i++) {
         htt_ref ref = htt_node_child(parent->node, i);
@@ -60,6 +61,8 @@ static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t
     uint8_t *page;
     uint32_t number, old;
     htt_rc rc;
+    assert(parent < path->depth);
+    assert(size >= htt_node_size(HTT_NODE_SLOTS_LOG2_MIN, 1));
     if (size + extra > place_whole(view)) {
         rc = htt_writer_new(view->writer, &number, &page, view->error);
         if (rc != HTT_OK)
@@ -88,6 +91,7 @@ static htt_rc place_at(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t
     ref_out->page = number;
     ref_out->sub = htt_index_add(page, view->page_size, size);
     *bytes_out = htt_index_node(page, view->page_size, ref_out->sub);
+    assert(*bytes_out != NULL);
     return HTT_OK;
 }
 
@@ -97,6 +101,7 @@ htt_rc htt_node_place(htt_tree *tree, htt_path *path, uint32_t parent, uint32_t 
 }
 
 void htt_node_unplace(htt_tree *tree, const htt_step *step) {
+    assert(step->page != 0);
     htt_writer *writer = tree->view->writer;
     uint8_t *page = (uint8_t *)(uintptr_t)step->bytes;
     if (step->sub != 0) {
@@ -115,6 +120,7 @@ htt_rc htt_node_make_room(htt_tree *tree, htt_path *path, uint32_t level, uint32
     uint8_t *bytes;
     htt_ref ref;
     *room_out = HTT_ROOM_HERE;
+    assert(level < path->depth);
     if (step->sub == 0) {
         if (HTT_PAGE_HEADER_SIZE + size + extra > view->page_size)
             *room_out = HTT_ROOM_NONE;
@@ -149,6 +155,7 @@ static void place_resize(htt_tree *tree, htt_path *path, uint32_t level, uint32_
     }
     htt_index_resize(page, tree->view->page_size, step->sub, old_size, size);
     step->node = htt_index_node(page, tree->view->page_size, step->sub);
+    assert(step->node != NULL);
 }
 
 void htt_node_splice_at(htt_tree *tree, htt_path *path, uint32_t level, uint32_t first,
@@ -156,6 +163,7 @@ void htt_node_splice_at(htt_tree *tree, htt_path *path, uint32_t level, uint32_t
                         uint32_t new_count) {
     uint32_t old_size = htt_node_bytes(path->steps[level].node);
     uint32_t size = old_size + HTT_NODE_CHILD_SIZE * new_count - HTT_NODE_CHILD_SIZE * old_count;
+    assert(old_count >= 1 && new_count >= 1);
     if (size > old_size)
         place_resize(tree, path, level, old_size, size);
     htt_node_splice(htt_path_node(path, level), first, old_count, starts, refs, new_count);
@@ -170,10 +178,12 @@ void htt_node_double_at(htt_tree *tree, htt_path *path, uint32_t level) {
     uint32_t size = htt_node_size(htt_node_slots_log2(node) + 1, htt_node_count(node));
     place_resize(tree, path, level, old_size, size);
     htt_node_double(htt_path_node(path, level));
+    assert(htt_node_bytes(path->steps[level].node) == size);
 }
 
 void htt_node_halve_at(htt_tree *tree, htt_path *path, uint32_t level) {
     uint32_t old_size = htt_node_bytes(path->steps[level].node);
+    assert(htt_node_can_halve(path->steps[level].node));
     htt_node_halve(htt_path_node(path, level));
     place_resize(tree, path, level, old_size, htt_node_bytes(path->steps[level].node));
 }

@@ -28,6 +28,7 @@ typedef struct push_group {
 
 static void push_add(htt_tree *tree, push_group *group, uint32_t at, htt_ref ref,
                      const uint8_t *page) {
+    assert(at < HTT_GROUP_MAX && ref.page != 0);
     group->refs[at] = ref;
     group->stamps[at] = htt_page_stamp(page);
     group->used += htt_data_used(page, tree->view->page_size);
@@ -38,6 +39,8 @@ static htt_rc push_choose(htt_tree *tree, const htt_path *path, uint32_t width, 
     const htt_step *step = path->depth == 0 ? NULL : &path->steps[path->depth - 1];
     uint32_t first, end, count;
     const uint8_t *page = path->leaf_bytes;
+    assert(width >= 1 && width <= HTT_GROUP_MAX);
+    assert(page != NULL);
     group->used = 0;
     group->count = 1;
     group->first = 0;
@@ -67,6 +70,7 @@ static htt_rc push_choose(htt_tree *tree, const htt_path *path, uint32_t width, 
     }
     group->first = first;
     group->count = end - first;
+    assert(first <= step->child && step->child < end && group->count <= width);
     for (uint32_t i = first; i < end; i++) {
         htt_rc rc = htt_child_leaf(tree->view, step->node, i, &page);
         if (rc != HTT_OK)
@@ -81,6 +85,7 @@ static htt_rc push_plan(htt_tree *tree, const push_group *group, const htt_need 
                         uint32_t *log2_out, bool *planned_out) {
     uint64_t capacity = htt_tree_page_capacity(tree->view);
     uint64_t fill = capacity * tree->tuning.share_percent / 100;
+    assert(fill > 0 && group->count >= 1);
     uint32_t pages = (uint32_t)((group->used + need->size + fill - 1) / fill);
     uint32_t log2_max = htt_node_slots_log2_max(tree->view->page_size);
     uint32_t log2 = HTT_NODE_SLOTS_LOG2_MIN;
@@ -124,6 +129,7 @@ static htt_rc push_apply(htt_tree *tree, htt_path *path, const push_group *group
     const htt_deal *deal = &tree->scratch->deal;
     htt_ref refs[HTT_DEAL_MAX], ref;
     uint8_t *node;
+    assert(deal->count >= 1 && deal->count <= HTT_DEAL_MAX);
     htt_rc rc = htt_path_edit(tree, path, path->depth);
     if (rc == HTT_OK)
         rc = htt_deal_out(tree, refs);
@@ -152,6 +158,7 @@ static htt_rc push_apply(htt_tree *tree, htt_path *path, const push_group *group
 static htt_rc push_group_down(htt_tree *tree, htt_path *path, const push_group *group,
                               const htt_need *need, bool *done_out) {
     htt_rc rc = HTT_OK;
+    assert(path->depth < HTT_DEPTH_MAX); /* TREE-5 */
     *done_out = false;
     for (uint32_t skip = 0; rc == HTT_OK && !*done_out && skip < PUSH_SALTS_MAX; skip++) {
         uint8_t salt = htt_path_salt(path, skip);

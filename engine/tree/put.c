@@ -51,6 +51,7 @@ void htt_tree_close(htt_tree *tree) {
 }
 
 htt_rc htt_tree_reserve(htt_tree *tree) {
+    assert(tree->tuning.group <= HTT_GROUP_MAX && tree->tuning.window <= HTT_WINDOW_MAX);
     /* New pages of a step, index pages it touches, the path to it. */
     uint32_t frames = tree->tuning.group + HTT_WINDOW_MAX + 8 + HTT_DEPTH_MAX + 1;
     return htt_writer_reserve(tree->view->writer, frames, tree->view->error);
@@ -60,6 +61,7 @@ htt_rc htt_tree_runs_of(htt_tree *tree, const htt_record *record, htt_overflow *
                         uint64_t stamps[HTT_DATA_RUNS_MAX]) {
     htt_view *view = tree->view;
     const uint8_t *head;
+    assert(view->writer != NULL);
     overflow->count = 0;
     overflow->value_size = record->value_size;
     if (!record->overflow)
@@ -77,6 +79,7 @@ htt_rc htt_tree_runs_of(htt_tree *tree, const htt_record *record, htt_overflow *
 }
 
 void htt_tree_free_runs(htt_tree *tree, const htt_overflow *overflow, const uint64_t *stamps) {
+    assert(overflow->count <= HTT_DATA_RUNS_MAX);
     for (uint32_t i = 0; i < overflow->count; i++)
         htt_writer_free(tree->view->writer, overflow->runs[i].first, overflow->runs[i].pages,
                         stamps[i]);
@@ -85,6 +88,7 @@ void htt_tree_free_runs(htt_tree *tree, const htt_overflow *overflow, const uint
 /* Before runs are written: do the flags allow the row at all? */
 static htt_rc put_precheck(htt_tree *tree, const put_state *put) {
     htt_tree_row row;
+    assert(put->flags <= HTT_PUT_REPLACE); /* one flag at most */
     if (put->flags == 0)
         return HTT_OK;
     htt_rc rc = htt_tree_find(tree->view, &tree->root, put->key, &row);
@@ -128,6 +132,7 @@ static htt_rc put_form(htt_tree *tree, put_state *put, htt_hash hash, htt_datum 
     }
     record->value = put->reference;
     record->value_size = htt_overflow_encode(&put->runs, put->reference);
+    assert(htt_data_record_size(record) <= htt_data_record_max(page_size));
     return HTT_OK;
 }
 
@@ -144,6 +149,7 @@ static void put_unform(htt_tree *tree, const put_state *put) {
 static htt_rc put_first(htt_tree *tree, htt_path *path, const put_state *put) {
     uint8_t *page;
     uint32_t number;
+    assert(path->leaf.page == 0);
     htt_rc rc = htt_path_edit(tree, path, path->depth);
     if (rc == HTT_OK)
         rc = htt_writer_new(tree->view->writer, &number, &page, tree->view->error);
@@ -158,6 +164,7 @@ static htt_rc put_first(htt_tree *tree, htt_path *path, const put_state *put) {
 }
 
 static htt_rc put_new(htt_tree *tree, htt_path *path, const put_state *put) {
+    assert(path->leaf.page != 0);
     htt_rc rc = htt_path_edit(tree, path, path->depth + 1);
     if (rc != HTT_OK)
         return rc;
@@ -173,6 +180,7 @@ static htt_rc put_over(htt_tree *tree, htt_path *path, const put_state *put,
     htt_overflow old;
     uint64_t stamps[HTT_DATA_RUNS_MAX];
     uint64_t old_payload = row->record.key_size;
+    assert(row->page == path->leaf.page);
     htt_rc rc = htt_tree_runs_of(tree, &row->record, &old, stamps);
     old_payload += old.value_size;
     if (rc == HTT_OK)
@@ -188,6 +196,7 @@ static htt_rc put_over(htt_tree *tree, htt_path *path, const put_state *put,
 /* One structural step towards room for `need` in the path's leaf. */
 static htt_rc put_make_room(htt_tree *tree, htt_path *path, const htt_need *need) {
     bool done;
+    assert(need->size > 0 && need->size <= htt_tree_page_capacity(tree->view));
     if (path->depth == 0)
         return htt_step_push(tree, path, need, 1);
     const uint8_t *node = path->steps[path->depth - 1].node;
@@ -244,6 +253,7 @@ htt_rc htt_tree_put(htt_tree *tree, htt_datum key, htt_datum value, unsigned fla
     put_state put = {.key = key, .flags = flags};
     htt_path path;
     bool done = false;
+    assert(tree->view->writer != NULL);
     path.hash = htt_path_hash(tree->view, key);
     htt_rc rc = put_form(tree, &put, path.hash, value);
     if (rc != HTT_OK)

@@ -42,6 +42,7 @@ static htt_rc share_choose(htt_tree *tree, const htt_step *step, share_window *w
     uint32_t count = htt_node_count(step->node);
     const uint8_t *page;
     htt_rc rc = HTT_OK;
+    assert(width >= 1 && width <= HTT_WINDOW_MAX);
     for (uint32_t i = 0; rc == HTT_OK && i < width; i++) {
         rc = i > step->child ? HTT_OK
                              : htt_child_leaf(tree->view, step->node, step->child - i, &page);
@@ -74,6 +75,7 @@ static htt_rc share_choose(htt_tree *tree, const htt_step *step, share_window *w
         }
     }
     window->count = width;
+    assert(window->first <= step->child && step->child < window->first + width);
     for (uint32_t i = 0; i < width; i++)
         window->refs[i] = htt_node_child(step->node, window->first + i);
     return HTT_OK;
@@ -88,6 +90,7 @@ static htt_rc share_apply(htt_tree *tree, htt_path *path, const share_window *wi
     const uint8_t *page;
     htt_rc rc = HTT_OK;
     assert(deal->count <= HTT_WINDOW_MAX + 2);
+    assert(deal->count >= 1 && window->count <= HTT_WINDOW_MAX);
     for (uint32_t i = 0; i < window->count; i++) {
         rc = htt_view_page(tree->view, window->refs[i].page, &page);
         if (rc != HTT_OK)
@@ -112,6 +115,7 @@ htt_rc htt_step_share(htt_tree *tree, htt_path *path, const htt_need *need, bool
     share_window window;
     htt_room room;
     *done_out = false;
+    assert(path->depth > 0);
     htt_rc rc = share_choose(tree, step, &window);
     if (rc != HTT_OK)
         return rc;
@@ -144,6 +148,7 @@ htt_rc htt_step_double(htt_tree *tree, htt_path *path, bool *done_out) {
     const htt_step *step = &path->steps[path->depth - 1];
     uint32_t log2 = htt_node_slots_log2(step->node);
     htt_room room;
+    assert(path->depth > 0);
     *done_out = false;
     if (log2 >= htt_node_slots_log2_max(tree->view->page_size))
         return HTT_OK;

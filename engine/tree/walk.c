@@ -23,6 +23,7 @@ static bool walker_is_damage(htt_rc rc) {
 
 static htt_rc walker_enter(htt_walker *walker, htt_ref ref, htt_tree_place *place) {
     const uint8_t *page, *node;
+    assert(ref.page != 0 && walker->depth <= HTT_DEPTH_MAX);
     memset(place, 0, sizeof *place);
     place->page = ref.page;
     place->sub = ref.sub;
@@ -47,6 +48,7 @@ static htt_rc walker_enter(htt_walker *walker, htt_ref ref, htt_tree_place *plac
 
 htt_rc htt_walker_next(htt_walker *walker, htt_tree_place *place_out) {
     const uint8_t *page, *node;
+    assert(walker->root.page == 0 || walker->depth == 0);
     if (walker->root.page != 0) {
         htt_ref root = walker->root;
         htt_rc rc = walker_enter(walker, root, place_out);
@@ -92,5 +94,6 @@ htt_rc htt_tree_walk(htt_view *view, const htt_tree_root *root, const htt_tree_v
         else if (rc == HTT_OK && !place.is_data && visitor->node != NULL)
             rc = visitor->node(visitor->arg, &place);
     }
+    assert(rc != HTT_NOTFOUND || walker.depth == 0);
     return rc == HTT_NOTFOUND ? HTT_OK : rc;
 }

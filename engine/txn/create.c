@@ -6,6 +6,12 @@
  *          ^                             | no
  *          +-----------------------------+ (also after another program made it meanwhile)
  *
+ * A file that is to be made comes after its lock file: whoever holds the init byte knows that an
+ * empty file of its own is nobody else's store, and takes it away again when something fails. What
+ * a dying process (or a disk that fails every call) leaves is told from an empty file of the user
+ * by a mark in the lock file, in the place of the uuid: set before the file is made, gone when it
+ * is complete or taken away. HTT_OPEN_NEW begins such a file anew, as if it were not there.
+ *
  * The guard is a lock on a byte of the data file itself, far behind its end. Every user holds it
  * shared; the first user of a lock file must get it exclusively first. It fails when the file is
  * in use through another lock file: by another name (a link), or because somebody removed the
@@ -23,6 +29,8 @@
 #define CREATE_ROUNDS 20                 /* each needs another program to move files about */
 #define CREATE_WAIT_MS 1000u             /* others may be on their way out */
 #define CREATE_WAIT_US 1000u
+
+static const uint8_t create_mark[16] = "being created..."; /* as a uuid; no uuid is that */
 
 /* ---------------------------------------------------------------- the file */
 
@@ -51,28 +59,74 @@ static int create_open_existing(htt_opening *opening, unsigned follow) {
     return env->open(env->context, opening->path, follow | HTT_FILE_READ, &opening->file);
 }
 
-static htt_rc create_open_file(htt_opening *opening, htt_error *error) {
+/* The lock file of a file that is to be made, before it. */
+static htt_rc create_lock_first(htt_opening *opening, htt_error *error) {
+    htt_error why = {.rc = HTT_OK};
+
+    if (opening->lock != NULL)
+        return HTT_OK;
+    const htt_rc rc = htt_lockfile_open(opening->env, opening->lock_path, &opening->lock, &why);
+    if (rc == HTT_OK)
+        return HTT_OK;
+    return htt_error_set(error, rc == HTT_READONLY ? HTT_CANTOPEN : rc, "cannot create '%s': %s",
+                         opening->path, why.text);
+}
+
+/* Makes the file. Gives an errno value; EEXIST also when another program made it just now. */
+static int create_make(htt_opening *opening, unsigned follow) {
     const htt_env *const env = opening->env;
+    const bool marked = opening->lock != NULL && opening->lock->first;
+
+    if (marked)
+        memcpy(opening->lock->area->uuid, create_mark, sizeof create_mark);
+    const int code = env->open(env->context, opening->path,
+                               follow | HTT_FILE_CREATE | HTT_FILE_EXCLUSIVE, &opening->file);
+    if (code != 0 && marked)
+        memset(opening->lock->area->uuid, 0, sizeof create_mark);
+    opening->readonly = false;
+    opening->created = code == 0;
+    return code;
+}
+
+/* For HTT_OPEN_NEW: what is there under the path, if anything, is a creation that was cut short. */
+static htt_rc create_check_new(htt_opening *opening, bool *there_out, htt_error *error) {
+    const htt_env *const env = opening->env;
+    htt_file_info info;
+
+    *there_out = env->path_info(env->context, opening->path, &info) == 0;
+    if (!*there_out)
+        return HTT_OK; /* or it cannot be seen: making it will say why */
+    if (info.regular && env->path_info(env->context, opening->lock_path, &info) == 0 &&
+        info.size == HTT_LOCK_SIZE && create_lock_first(opening, NULL) == HTT_OK &&
+        opening->lock->first &&
+        memcmp(opening->lock->area->uuid, create_mark, sizeof create_mark) == 0)
+        return HTT_OK;
+    return htt_error_set(error, HTT_EXISTS, "'%s' is there already", opening->path);
+}
+
+/* `shared`: with a lock file. */
+static htt_rc create_open_file(htt_opening *opening, bool shared, htt_error *error) {
     const unsigned flags = opening->options->flags;
     const unsigned follow = (flags & HTT_OPEN_NO_FOLLOW) != 0 ? HTT_FILE_NO_FOLLOW : 0;
     const bool may_create = (flags & HTT_OPEN_CREATE) != 0 && (flags & HTT_OPEN_READONLY) == 0;
+    bool look = (flags & HTT_OPEN_NEW) == 0;
     int code = ENOENT;
 
-    for (int round = 0; round < CREATE_ROUNDS && code == ENOENT; round++) {
-        if ((flags & HTT_OPEN_NEW) == 0) {
+    htt_rc rc = look || !shared ? HTT_OK : create_check_new(opening, &look, error);
+    for (int round = 0; rc == HTT_OK && round < CREATE_ROUNDS && code == ENOENT; round++) {
+        if (look) {
             code = create_open_existing(opening, follow);
             if (code == 0)
                 return HTT_OK;
         }
         if (code != ENOENT || !may_create)
             break;
-        code = env->open(env->context, opening->path,
-                         follow | HTT_FILE_CREATE | HTT_FILE_EXCLUSIVE, &opening->file);
-        if (code == 0) {
-            opening->readonly = false;
-            opening->created = true;
+        rc = shared ? create_lock_first(opening, error) : HTT_OK;
+        if (rc != HTT_OK)
+            break;
+        code = create_make(opening, follow);
+        if (code == 0)
             return HTT_OK;
-        }
         if (code == EEXIST && (flags & HTT_OPEN_NEW) != 0)
             return htt_error_set(error, HTT_EXISTS, "'%s' is there already", opening->path);
         if (code == EEXIST)
@@ -80,7 +134,7 @@ static htt_rc create_open_file(htt_opening *opening, htt_error *error) {
         else if (code == ENOENT)
             break; /* no such directory */
     }
-    return create_open_error(opening, code, error);
+    return rc == HTT_OK ? create_open_error(opening, code, error) : rc;
 }
 
 /* True: the path still names the file that was opened. */
@@ -185,7 +239,10 @@ static htt_rc create_find_metas(htt_opening *opening, const htt_lock_identity *i
     htt_metas_found found;
 
     htt_rc rc = htt_metas_probe(&source, &found, page_size_out, error);
-    if (rc != HTT_OK || found == HTT_METAS_THERE)
+    const bool there = rc == HTT_OK ? found == HTT_METAS_THERE : rc != HTT_IO && rc != HTT_NOMEM;
+    if (there && (opening->options->flags & HTT_OPEN_NEW) != 0)
+        return htt_error_set(error, HTT_EXISTS, "'%s' is there already", opening->path);
+    if (rc != HTT_OK || there)
         return rc;
     const htt_lockfile *const lock = opening->lock;
     if (lock != NULL && !lock->first &&
@@ -257,9 +314,10 @@ static htt_rc create_join(htt_opening *opening, const htt_lock_identity *identit
 }
 
 static htt_rc create_open_lock(htt_opening *opening, htt_error *error) {
+    if (opening->lock != NULL)
+        return HTT_OK; /* taken already, to make the file */
     const htt_rc rc = htt_lockfile_open(opening->env, opening->lock_path, &opening->lock, error);
-
-    if (rc == HTT_OK || opening->created)
+    if (rc == HTT_OK)
         return rc;
     /* Reading goes without where writing is forbidden (or, for a reader, there is no space). */
     if (rc == HTT_READONLY || (opening->readonly && rc == HTT_FULL)) {
@@ -277,7 +335,7 @@ static htt_rc create_round(htt_opening *opening, bool *again_out, htt_error *err
     uint32_t page_size = 0;
     bool same = false;
 
-    htt_rc rc = create_open_file(opening, error);
+    htt_rc rc = create_open_file(opening, true, error);
     if (rc == HTT_OK)
         rc = create_open_lock(opening, error);
     if (rc == HTT_OK)
@@ -313,8 +371,26 @@ void htt_opening_undo(htt_opening *opening) {
     opening->lock = NULL;
 }
 
-htt_rc htt_opening_run(htt_opening *opening, htt_error *error) {
+/*
+ * Takes away the file that this call made. The init byte is held: exclusively, then nobody else is
+ * in; or shared, then nobody can have made a store of it. The mark stays if the file may be there.
+ */
+static void create_take_back(htt_opening *opening) {
     const htt_env *const env = opening->env;
+    htt_file_info info;
+    bool there = false;
+
+    assert(opening->created);
+    assert(opening->lock != NULL);
+    if (create_check_name(opening, &info, &there, NULL) != HTT_OK)
+        return;
+    if (there && (opening->lock->first || info.size == 0))
+        there = env->unlink(env->context, opening->path) != 0;
+    if (!there && opening->lock->first)
+        memset(opening->lock->area->uuid, 0, sizeof create_mark);
+}
+
+htt_rc htt_opening_run(htt_opening *opening, htt_error *error) {
     bool again = true;
     htt_rc rc = HTT_OK;
 
@@ -323,9 +399,8 @@ htt_rc htt_opening_run(htt_opening *opening, htt_error *error) {
         rc = create_round(opening, &again, error);
         if (rc == HTT_OK && !again)
             return HTT_OK;
-        /* An empty file of ours, which nobody else can be in, helps nobody. */
-        if (rc != HTT_OK && opening->created && opening->lock != NULL && opening->lock->first)
-            (void)env->unlink(env->context, opening->path);
+        if (opening->created)
+            create_take_back(opening);
         htt_opening_undo(opening);
         if (rc != HTT_OK)
             return rc;
@@ -338,7 +413,7 @@ htt_rc htt_opening_run_private(htt_opening *opening, htt_error *error) {
     htt_lock_identity identity;
     htt_meta meta;
 
-    htt_rc rc = create_open_file(opening, error);
+    htt_rc rc = create_open_file(opening, false, error);
     if (rc != HTT_OK)
         return rc;
     assert(opening->created);

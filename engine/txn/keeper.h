@@ -71,7 +71,47 @@ htt_rc htt_keeper_meta_start(htt_keeper *keeper, htt_error *error);
 /* The newest meta page as it was last read. */
 const htt_meta *htt_keeper_meta_current(const htt_keeper *keeper);
 
+/* A copy of the newest meta page, read anew if it has changed (or `fresh`). Any thread. */
+htt_rc htt_keeper_meta_read(htt_keeper *keeper, bool fresh, htt_meta *meta_out, htt_error *error);
+
 /* How many bytes may be written between two syncs with sync = normal; for tests. */
 void htt_keeper_meta_set_unsynced_max(htt_keeper *keeper, uint64_t bytes);
+
+/* ---------------------------------------------- files whose root is kept by a host */
+
+/*
+ * Only while the caller holds the writer byte. The meta pages follow behind what the host has
+ * committed (docs/durability.md); a failure poisons this handle, and nobody else.
+ */
+
+/* The newest meta page, which is what all calls below start from. It is a steady one. */
+htt_rc htt_keeper_host_enter(htt_keeper *keeper, htt_meta *meta_out, htt_error *error);
+/*
+ * Before the first page is written: {base, attempt} goes into the slot that is not the synced one.
+ * It is synced at once if it replaces an attempt that is not `base`, or if `early_sync` asks for
+ * it. Path and token of `owner_meta` are taken.
+ */
+htt_rc htt_keeper_host_attempt(htt_keeper *keeper, const htt_root *base, uint64_t attempt,
+                               const htt_meta *owner_meta, bool early_sync, htt_error *error);
+/*
+ * All pages are written: one sync for them and for the meta page. HTT_MISUSE: the file was brought
+ * to rest since the attempt.
+ */
+htt_rc htt_keeper_host_sync(htt_keeper *keeper, uint64_t attempt, htt_error *error);
+/* After it: the host may commit the attempt from now on. */
+void htt_keeper_host_arm(htt_keeper *keeper, uint64_t attempt);
+/* What the host has committed may be lost: this handle writes no more pages. */
+void htt_keeper_host_poison(htt_keeper *keeper);
+/* At rest, durably: {root, no attempt}, of this owner. */
+htt_rc htt_keeper_host_rest(htt_keeper *keeper, const htt_root *root, const htt_meta *owner_meta,
+                            htt_error *error);
+/*
+ * The same in both slots, so that no older root is left in the file. *done_out false: it cannot be,
+ * since the newest meta page has another root, or an attempt that may still be committed.
+ */
+htt_rc htt_keeper_host_rest_both(htt_keeper *keeper, const htt_root *root, bool *done_out,
+                                 htt_error *error);
+/* Owner and declaration alone, durably; root and attempt stay. */
+htt_rc htt_keeper_host_rewrite(htt_keeper *keeper, const htt_meta *like, htt_error *error);
 
 #endif

@@ -23,42 +23,14 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "txn/keeper.h"
-#include "txn/metas.h"
+#include "txn/keeper_private.h"
 
 #define KEEPER_UNSYNCED_MAX ((uint64_t)16 * 1024 * 1024)
 #define KEEPER_TRIES 100   /* reads of meta pages that are being written */
 #define KEEPER_WAIT_US 50u /* between two of them: 5 ms in all, a write takes microseconds */
-
-typedef struct keeper_meta {
-    htt_keeper keeper;          /* must be first */
-    htt_keeper_options options; /* as given */
-    bool unwritten;             /* no meta page is in the file yet (options.fresh) */
-    htt_metas_source source;    /* where meta pages are */
-    uint64_t unsynced_max;      /* sync = normal: bytes between two syncs */
-    _Atomic bool poisoned;      /* see KEEPER-3 */
-
-    pthread_mutex_t mutex;      /* guards the next five */
-    htt_metas metas;            /* as last read or published */
-    htt_metas loading;          /* being read */
-    uint8_t *buffer;            /* two pages */
-    bool cached;                /* `metas` is right while the generation is: */
-    uint64_t generation;        /* even */
-
-    /* Writer byte held: */
-    htt_meta current;           /* newest meta page */
-    bool valid[2];              /* slot holds a valid page */
-    bool short_tail[2];         /* and zeros behind its first 4096 bytes */
-    bool counts[2];             /* see htt_metas */
-    bool weak[2];               /* of a valid one */
-    uint64_t epoch[2];          /* of the root of a valid one */
-    uint64_t counter;           /* largest of both slots */
-    uint8_t *page;              /* one page, to encode */
-} keeper_meta;
 
 /* ---------------------------------------------------------------- reading */
 
@@ -130,6 +102,19 @@ static htt_rc keeper_newest(htt_keeper *base, bool fresh, htt_root *root_out, ht
     return rc;
 }
 
+htt_rc htt_keeper_meta_read(htt_keeper *base, bool fresh, htt_meta *meta_out, htt_error *error) {
+    keeper_meta *const keeper = (keeper_meta *)base;
+    htt_rc rc = HTT_OK;
+
+    (void)pthread_mutex_lock(&keeper->mutex);
+    if (fresh || !keeper_cache_good(keeper))
+        rc = keeper_load(keeper, error);
+    if (rc == HTT_OK)
+        *meta_out = keeper->metas.meta[keeper->metas.newest];
+    (void)pthread_mutex_unlock(&keeper->mutex);
+    return rc;
+}
+
 /* ---------------------------------------------------------------- writing */
 
 /* Nobody shall build on commits that the system may drop from its cache as if they were written. */
@@ -141,7 +126,7 @@ static void keeper_lose(keeper_meta *keeper) {
         atomic_store(&area->lost, HTT_LOST_HERE);
 }
 
-static htt_rc keeper_check(const keeper_meta *keeper, htt_error *error) {
+htt_rc htt_keeper_meta_check(const keeper_meta *keeper, htt_error *error) {
     const htt_lock_area *const area = keeper->options.lock->area;
 
     const uint32_t lost = atomic_load(&area->lost);
@@ -164,7 +149,7 @@ static htt_rc keeper_sync(keeper_meta *keeper, htt_error *error) {
     return htt_error_errno(error, HTT_IO, code, "cannot sync '%s'", keeper->options.path);
 }
 
-static void keeper_set_synced(keeper_meta *keeper, uint32_t slot) {
+void htt_keeper_meta_set_synced(keeper_meta *keeper, uint32_t slot) {
     htt_lock_area *const area = keeper->options.lock->area;
 
     assert(slot < 2);
@@ -174,14 +159,14 @@ static void keeper_set_synced(keeper_meta *keeper, uint32_t slot) {
 }
 
 /* Meta pages change from here on: readers that have to look do not remember what they see. */
-static void keeper_begin_change(keeper_meta *keeper) {
+void htt_keeper_meta_begin_change(keeper_meta *keeper) {
     htt_lock_area *const area = keeper->options.lock->area;
 
     atomic_store(&area->generation, atomic_load(&area->generation) | 1);
 }
 
 /* `current` is the committed one for everybody. */
-static void keeper_end_change(keeper_meta *keeper) {
+void htt_keeper_meta_end_change(keeper_meta *keeper) {
     htt_lock_area *const area = keeper->options.lock->area;
     const uint64_t generation = (atomic_load(&area->generation) | 1) + 1;
     const uint32_t slot = keeper->current.number;
@@ -200,9 +185,8 @@ static void keeper_end_change(keeper_meta *keeper) {
     (void)pthread_mutex_unlock(&keeper->mutex);
 }
 
-/* Writes `meta` into a slot, as the next one; it becomes `current`. Not synced. */
-static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t slot, bool weak,
-                           htt_error *error) {
+htt_rc htt_keeper_meta_write(keeper_meta *keeper, const htt_meta *meta, uint32_t slot, bool weak,
+                             htt_error *error) {
     htt_meta next = *meta;
 
     assert(slot < 2);
@@ -219,7 +203,6 @@ static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t s
                                       keeper->page, error);
     if (rc != HTT_OK) {
         atomic_store(&keeper->poisoned, true);
-        atomic_store(&keeper->options.lock->area->lost, HTT_LOST_PAGE);
         return rc;
     }
     keeper->current = next;
@@ -232,21 +215,31 @@ static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t s
     return HTT_OK;
 }
 
+/* The same for a file that keeps its own root: what is newest is not sure after a failure. */
+static htt_rc keeper_write(keeper_meta *keeper, const htt_meta *meta, uint32_t slot, bool weak,
+                           htt_error *error) {
+    const htt_rc rc = htt_keeper_meta_write(keeper, meta, slot, weak, error);
+
+    if (rc != HTT_OK)
+        atomic_store(&keeper->options.lock->area->lost, HTT_LOST_PAGE);
+    return rc;
+}
+
 /* KEEPER-1. base has seen to it that the synced slot is known; the mask is for memory that
  * other programs write. */
-static uint32_t keeper_other_slot(const keeper_meta *keeper) {
+uint32_t htt_keeper_meta_other_slot(const keeper_meta *keeper) {
     return 1 - (atomic_load(&keeper->options.lock->area->synced_slot) & 1);
 }
 
 /* A steady page behind everything that is synced already. */
 static htt_rc keeper_write_steady(keeper_meta *keeper, const htt_meta *meta, htt_error *error) {
-    const uint32_t slot = keeper_other_slot(keeper);
+    const uint32_t slot = htt_keeper_meta_other_slot(keeper);
 
     htt_rc rc = keeper_write(keeper, meta, slot, false, error);
     if (rc == HTT_OK)
         rc = keeper_sync(keeper, error);
     if (rc == HTT_OK)
-        keeper_set_synced(keeper, slot);
+        htt_keeper_meta_set_synced(keeper, slot);
     return rc;
 }
 
@@ -262,7 +255,7 @@ static htt_rc keeper_settle_pages(keeper_meta *keeper, bool both, htt_error *err
         return rc;
     /* Even so it is better than none, if the other slot is no good. */
     const bool use_other = doubtful && keeper->counts[other] && !keeper->weak[other];
-    keeper_set_synced(keeper, use_other ? other : newest);
+    htt_keeper_meta_set_synced(keeper, use_other ? other : newest);
     /* A damaged page is no second one. */
     if (doubtful || !keeper->valid[other] || (both && keeper->epoch[0] != keeper->epoch[1]))
         rc = keeper_write_steady(keeper, &keeper->current, error);
@@ -277,14 +270,14 @@ static htt_rc keeper_settle_pages(keeper_meta *keeper, bool both, htt_error *err
 
 static htt_rc keeper_settle(htt_keeper *base, bool both, htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
-    htt_rc rc = keeper_check(keeper, error);
+    htt_rc rc = htt_keeper_meta_check(keeper, error);
 
     if (rc != HTT_OK)
         return rc;
-    keeper_begin_change(keeper);
+    htt_keeper_meta_begin_change(keeper);
     rc = keeper_settle_pages(keeper, both, error);
     if (rc == HTT_OK)
-        keeper_end_change(keeper);
+        htt_keeper_meta_end_change(keeper);
     return rc;
 }
 
@@ -308,10 +301,9 @@ static void keeper_take_current(keeper_meta *keeper) {
     }
 }
 
-static htt_rc keeper_base(htt_keeper *base, htt_root *root_out, htt_error *error) {
-    keeper_meta *const keeper = (keeper_meta *)base;
+htt_rc htt_keeper_meta_load_current(keeper_meta *keeper, htt_error *error) {
     const htt_lock_area *const area = keeper->options.lock->area;
-    htt_rc rc = keeper_check(keeper, error);
+    htt_rc rc = htt_keeper_meta_check(keeper, error);
 
     if (rc != HTT_OK)
         return rc;
@@ -321,17 +313,47 @@ static htt_rc keeper_base(htt_keeper *base, htt_root *root_out, htt_error *error
     if (rc == HTT_OK)
         keeper_take_current(keeper);
     (void)pthread_mutex_unlock(&keeper->mutex);
+    return rc;
+}
+
+/*
+ * After a failed sync the system may take the newest page of a hosted file for written although it
+ * is not, and a later sync succeeds. Writing the same bytes again makes that sync mean something.
+ * (Files that keep their own root do not come here: `lost` says so.)
+ */
+static htt_rc keeper_rewrite_newest(keeper_meta *keeper, htt_error *error) {
+    const htt_meta *const current = &keeper->current;
+
+    if (current->owner[0] == '\0')
+        return HTT_OK;
+    return htt_metas_write(&keeper->source, current, !keeper->short_tail[current->number],
+                           keeper->page, error);
+}
+
+htt_rc htt_keeper_meta_settle_unknown(keeper_meta *keeper, htt_error *error) {
+    const htt_lock_area *const area = keeper->options.lock->area;
+    const uint32_t synced = atomic_load(&area->synced_slot);
+
+    if (synced > 1 || !keeper->counts[synced] ||
+        keeper->epoch[synced] != atomic_load(&area->synced_epoch) ||
+        atomic_load(&area->lost) != HTT_LOST_NONE) {
+        const htt_rc rc = keeper_rewrite_newest(keeper, error);
+        return rc == HTT_OK ? keeper_settle(&keeper->keeper, false, error) : rc;
+    }
+    return HTT_OK;
+}
+
+static htt_rc keeper_base(htt_keeper *base, htt_root *root_out, htt_error *error) {
+    keeper_meta *const keeper = (keeper_meta *)base;
+    htt_rc rc = htt_keeper_meta_load_current(keeper, error);
+
     if (rc != HTT_OK)
         return rc;
     if (keeper->current.owner[0] != '\0')
         return htt_error_set(error, HTT_READONLY,
                              "'%s' belongs to the database '%s' and is written through it only",
                              keeper->options.path, keeper->current.owner);
-    const uint32_t synced = atomic_load(&area->synced_slot);
-    if (synced > 1 || !keeper->counts[synced] ||
-        keeper->epoch[synced] != atomic_load(&area->synced_epoch) ||
-        atomic_load(&area->lost) != HTT_LOST_NONE)
-        rc = keeper_settle(base, false, error);
+    rc = htt_keeper_meta_settle_unknown(keeper, error);
     if (rc == HTT_OK)
         *root_out = keeper->current.root;
     return rc;
@@ -351,13 +373,13 @@ static bool keeper_syncs_commits(const keeper_meta *keeper) {
 
 static htt_rc keeper_prepare(htt_keeper *base, htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
-    const htt_rc rc = keeper_check(keeper, error);
+    const htt_rc rc = htt_keeper_meta_check(keeper, error);
 
     return rc == HTT_OK && keeper_syncs_commits(keeper) ? keeper_sync(keeper, error) : rc;
 }
 
 /* The meta page of a new root; the present one joins its ancestors. */
-static void keeper_advance(const htt_meta *current, const htt_root *root, htt_meta *next) {
+void htt_keeper_meta_advance(const htt_meta *current, const htt_root *root, htt_meta *next) {
     enum { MAX = HTT_META_ANCESTORS_MAX };
     const uint32_t kept = current->ancestor_count < MAX ? current->ancestor_count : MAX - 1;
 
@@ -371,7 +393,7 @@ static void keeper_advance(const htt_meta *current, const htt_root *root, htt_me
 static htt_rc keeper_publish_page(keeper_meta *keeper, const htt_meta *meta, uint64_t bytes,
                                   htt_error *error) {
     htt_lock_area *const area = keeper->options.lock->area;
-    const uint32_t slot = keeper_other_slot(keeper);
+    const uint32_t slot = htt_keeper_meta_other_slot(keeper);
 
     if (keeper_syncs_commits(keeper))
         return keeper_write_steady(keeper, meta, error);
@@ -380,7 +402,7 @@ static htt_rc keeper_publish_page(keeper_meta *keeper, const htt_meta *meta, uin
         return rc;
     const uint64_t unsynced = atomic_fetch_add(&area->unsynced_bytes, bytes) + bytes;
     if (keeper->options.sync == HTT_SYNC_OFF)
-        keeper_set_synced(keeper, slot);
+        htt_keeper_meta_set_synced(keeper, slot);
     else if (unsynced > keeper->unsynced_max)
         rc = keeper_settle_pages(keeper, false, error);
     return rc;
@@ -390,13 +412,13 @@ static htt_rc keeper_publish(htt_keeper *base, const htt_root *root, uint64_t by
                              htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
     htt_meta next;
-    htt_rc rc = keeper_check(keeper, error);
+    htt_rc rc = htt_keeper_meta_check(keeper, error);
 
     if (rc != HTT_OK)
         return rc;
     assert(root->self.epoch == keeper->current.root.self.epoch + 1);
-    keeper_advance(&keeper->current, root, &next);
-    keeper_begin_change(keeper);
+    htt_keeper_meta_advance(&keeper->current, root, &next);
+    htt_keeper_meta_begin_change(keeper);
     if (keeper->unwritten) {
         rc = htt_metas_create(&keeper->source, &next, keeper->page, error);
         if (rc == HTT_OK) {
@@ -405,13 +427,13 @@ static htt_rc keeper_publish(htt_keeper *base, const htt_root *root, uint64_t by
             keeper->current.number = 1;
             keeper->current.counter = ++keeper->counter;
             keeper->epoch[0] = keeper->epoch[1] = root->self.epoch;
-            keeper_set_synced(keeper, 1);
+            htt_keeper_meta_set_synced(keeper, 1);
         }
     } else {
         rc = keeper_publish_page(keeper, &next, bytes, error);
     }
     if (rc == HTT_OK) {
-        keeper_end_change(keeper);
+        htt_keeper_meta_end_change(keeper);
         return HTT_OK;
     }
     atomic_store(&keeper->poisoned, true);
@@ -424,12 +446,12 @@ static htt_rc keeper_publish(htt_keeper *base, const htt_root *root, uint64_t by
 
 static htt_rc keeper_declare(htt_keeper *base, const char *declaration, htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
-    htt_rc rc = keeper_check(keeper, error);
+    htt_rc rc = htt_keeper_meta_check(keeper, error);
 
     assert(strlen(declaration) <= HTT_DECLARATION_SIZE_MAX);
     if (rc != HTT_OK)
         return rc;
-    keeper_begin_change(keeper);
+    htt_keeper_meta_begin_change(keeper);
     rc = keeper_settle_pages(keeper, false, error);
     if (rc == HTT_OK) {
         htt_meta next = keeper->current;
@@ -438,7 +460,7 @@ static htt_rc keeper_declare(htt_keeper *base, const char *declaration, htt_erro
         rc = keeper_write_steady(keeper, &next, error);
     }
     if (rc == HTT_OK)
-        keeper_end_change(keeper);
+        htt_keeper_meta_end_change(keeper);
     return rc;
 }
 
@@ -523,21 +545,28 @@ htt_rc htt_keeper_meta_start(htt_keeper *base, htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
     const htt_env *const env = keeper->options.env;
 
-    assert(keeper->options.lock != NULL);
+    htt_lock_area *const area = keeper->options.lock->area;
     keeper_take_current(keeper);
+    /* What a lost lock file said of the last attempt: taking it for one in doubt is always safe. */
+    if (!keeper->options.lock->known)
+        atomic_store(&area->armed, keeper->current.attempt);
     if (keeper->unwritten) {
-        keeper_set_synced(keeper, 1);
-        keeper_end_change(keeper);
+        htt_keeper_meta_set_synced(keeper, 1);
+        htt_keeper_meta_end_change(keeper);
         return HTT_OK;
     }
-    if (!keeper->options.readonly)
-        return keeper_settle(base, false, error);
+    if (!keeper->options.readonly) {
+        const htt_rc rc = keeper_rewrite_newest(keeper, error);
+        return rc == HTT_OK ? keeper_settle(base, false, error) : rc;
+    }
+    if (keeper->current.owner[0] != '\0')
+        return HTT_OK; /* the next writer does that */
     /* A writer that comes later settles, if what is on the disk cannot be known now. */
     const uint32_t newest = keeper->current.number;
     const uint32_t steady = keeper->weak[newest] ? 1 - newest : newest;
     if (env->sync(env->context, keeper->options.file) == 0 && keeper->counts[steady] &&
         !keeper->weak[steady])
-        keeper_set_synced(keeper, steady);
+        htt_keeper_meta_set_synced(keeper, steady);
     return HTT_OK;
 }
 

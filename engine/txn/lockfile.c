@@ -198,6 +198,7 @@ void htt_lockfile_reset(htt_lockfile *lock, const htt_lock_identity *identity, u
     const bool known = htt_lockfile_matches(lock, identity);
 
     assert(lock->first);
+    lock->known = known;
     const uint64_t armed = known ? atomic_load(&area->armed) : 0;
     const uint32_t was_lost = atomic_load(&area->lost);
     const bool lost = known && (was_lost == HTT_LOST_HERE || was_lost == HTT_LOST_BEFORE);
@@ -214,6 +215,17 @@ void htt_lockfile_reset(htt_lockfile *lock, const htt_lock_identity *identity, u
     atomic_store(&area->lost, lost ? HTT_LOST_BEFORE : HTT_LOST_NONE);
     atomic_store(&area->synced_slot, HTT_SYNCED_UNKNOWN);
     atomic_store(&area->magic, LOCK_MAGIC);
+}
+
+bool htt_lockfile_is_alone(htt_lockfile *lock) {
+    const htt_env *const env = lock->env;
+
+    if (lock->file == NULL)
+        return true;
+    /* The byte is ours, shared: it becomes exclusive only if nobody shares it. */
+    if (env->lock(env->context, lock->file, HTT_LOCK_BYTE_INIT, HTT_LOCK_EXCLUSIVE) != 0)
+        return false;
+    return env->lock(env->context, lock->file, HTT_LOCK_BYTE_INIT, HTT_LOCK_SHARED) == 0;
 }
 
 htt_rc htt_lockfile_share(htt_lockfile *lock, htt_error *error) {
@@ -336,6 +348,35 @@ static uint64_t lockfile_lowest_below(htt_lockfile *lock, uint64_t limit) {
 
 uint64_t htt_lockfile_lowest_pin(htt_lockfile *lock) {
     return lockfile_lowest_below(lock, HTT_NO_PIN);
+}
+
+uint64_t htt_lockfile_highest_pin(htt_lockfile *lock) {
+    const uint32_t used = lockfile_used(lock);
+    uint64_t highest = 0;
+
+    for (uint32_t i = 0; i < used; i++) {
+        htt_lock_slot *const place = &lock->area->slots[i];
+        if (atomic_load(&place->state) == HTT_SLOT_FREE)
+            continue;
+        const uint64_t epoch = atomic_load(&place->epoch);
+        if (epoch > highest && lockfile_slot_alive(lock, i))
+            highest = epoch;
+    }
+    return highest;
+}
+
+void htt_lockfile_take_idle(htt_lockfile *lock, uint64_t epoch, uint64_t now_ms, uint64_t age_ms) {
+    const uint32_t used = lockfile_used(lock);
+
+    for (uint32_t i = 0; i < used; i++) {
+        htt_lock_slot *const place = &lock->area->slots[i];
+        uint32_t idle = HTT_SLOT_IDLE;
+        if (atomic_load(&place->state) != HTT_SLOT_IDLE || atomic_load(&place->epoch) >= epoch)
+            continue;
+        const uint64_t since = atomic_load(&place->since);
+        if (since <= now_ms && now_ms - since >= age_ms) /* it may have begun to rest just now */
+            (void)atomic_compare_exchange_strong(&place->state, &idle, HTT_SLOT_FREE);
+    }
 }
 
 uint32_t htt_lockfile_count_pins(htt_lockfile *lock) {

@@ -6,7 +6,7 @@
  *
  *   OFFSET   SIZE  FIELD
  *        0      8  magic, written last when the file is initialised; 0 = not initialised
- *        8     16  uuid of the store's file
+ *        8     16  uuid of the store's file; while the file is made, the mark of create.c
  *       24      8  its device
  *       32      8  its inode
  *       40     24  zero
@@ -19,7 +19,7 @@
  *      108      4  slots used: slots at or above this were never taken
  *      112      4  lost: nobody may write until all users have left (HTT_LOST_...)
  *      116     12  zero
- *      128     64  reader slot 0:  { u64 epoch, u32 state, u32 process, 48 zero }
+ *      128     64  reader slot 0:  { u64 epoch, u32 state, u32 process, u64 since, 40 zero }
  *      192     64  reader slot 1
  *                  ... 2046 slots, 131072 bytes in all
  *
@@ -36,7 +36,8 @@
  *   131088 + i  slot i  exclusive as long as a user owns the slot, pinned or not
  *
  * Invariants
- *   LOCK-1  A slot is written only by the holder of its byte.
+ *   LOCK-1  A slot is written only by the holder of its byte; but a writer may turn IDLE into FREE,
+ *           and the holder IDLE into ACTIVE, each by a compare and swap, so one of them wins.
  *   LOCK-2  R, the synced fields, `lost` and the generation are written only by the holder of the
  *           writer byte, or by the first user while it holds the init byte exclusively.
  *   LOCK-3  R <= epoch of the newest root. A reader that has stored its epoch in a slot and then
@@ -80,7 +81,8 @@ typedef struct htt_lock_slot {
     _Atomic uint64_t epoch;   /* pinned when the state is not FREE */
     _Atomic uint32_t state;   /* HTT_SLOT_... */
     _Atomic uint32_t process; /* owner's process id, for people who look; 0 = never owned */
-    uint8_t unused[48];       /* one slot to a cache line */
+    _Atomic uint64_t since;   /* IDLE: env's clock, in milliseconds */
+    uint8_t unused[40];       /* one slot to a cache line */
 } htt_lock_slot;
 
 /* Shared memory, not bytes of a file format: the one struct here that lies over a mapping. */
@@ -119,6 +121,7 @@ typedef struct htt_lockfile {
     htt_file *file;                        /* NULL = private: memory of this handle alone */
     htt_lock_area *area;                   /* the mapping, or memory */
     bool first;                            /* holds the init byte exclusively */
+    bool known;                            /* after reset: it was this file's before */
     uint64_t own[HTT_LOCK_SLOTS / 64 + 1]; /* bit set: this handle holds the slot's byte */
 } htt_lockfile;
 
@@ -141,6 +144,9 @@ bool htt_lockfile_matches(const htt_lockfile *lock, const htt_lock_identity *ide
 void htt_lockfile_reset(htt_lockfile *lock, const htt_lock_identity *identity, uint64_t epoch);
 /* First user only: lets others in. */
 htt_rc htt_lockfile_share(htt_lockfile *lock, htt_error *error);
+
+/* No other handle uses the lock file at this moment. */
+bool htt_lockfile_is_alone(htt_lockfile *lock);
 
 /* Writer byte: HTT_OK, HTT_BUSY (no error text), HTT_IO. A handle must not take it twice. */
 htt_rc htt_lockfile_take_writer(htt_lockfile *lock, htt_error *error);
@@ -166,6 +172,29 @@ static inline bool htt_lockfile_pin(htt_lockfile *lock, uint32_t slot, uint64_t 
 static inline void htt_lockfile_unpin(htt_lockfile *lock, uint32_t slot) {
     atomic_store_explicit(&lock->area->slots[slot].state, HTT_SLOT_FREE, memory_order_release);
 }
+
+/* The pin may be taken away from now on. */
+static inline void htt_lockfile_rest(htt_lockfile *lock, uint32_t slot, uint64_t now_ms) {
+    htt_lock_slot *const place = &lock->area->slots[slot];
+
+    assert(lock->own[slot / 64] >> (slot % 64) & 1);
+    atomic_store_explicit(&place->since, now_ms, memory_order_relaxed);
+    atomic_store(&place->state, HTT_SLOT_IDLE);
+}
+/* Takes an idle pin back. False: a writer was faster; it may still be pinned anew. */
+static inline bool htt_lockfile_wake(htt_lockfile *lock, uint32_t slot) {
+    uint32_t idle = HTT_SLOT_IDLE;
+
+    return atomic_compare_exchange_strong(&lock->area->slots[slot].state, &idle, HTT_SLOT_ACTIVE);
+}
+
+/*
+ * Under the writer byte: takes idle pins below `epoch` away, those that have been idle for `age_ms`
+ * or longer.
+ */
+void htt_lockfile_take_idle(htt_lockfile *lock, uint64_t epoch, uint64_t now_ms, uint64_t age_ms);
+/* The highest pinned epoch, 0 = none. */
+uint64_t htt_lockfile_highest_pin(htt_lockfile *lock);
 
 /* The lowest pinned epoch, or HTT_NO_PIN. Slots of dead owners are cleared on the way. */
 uint64_t htt_lockfile_lowest_pin(htt_lockfile *lock);

@@ -80,7 +80,13 @@ static htt_rc metas_explain(const htt_metas_source *source, const htt_metas *met
     }
     if (metas->state[0] == HTT_META_FOREIGN && metas->state[1] == HTT_META_FOREIGN)
         return htt_error_set(error, HTT_NOTHTT, "'%s' is not an htt file", source->path);
-    if (metas->state[0] == HTT_META_VALID || metas->state[1] == HTT_META_VALID)
+    const bool valid = metas->state[0] == HTT_META_VALID || metas->state[1] == HTT_META_VALID;
+    if (valid && source->ignore_weak)
+        return htt_error_set(error, HTT_CORRUPT,
+                             "a sync of '%s' failed, and it has no synced meta page (sync = off), "
+                             "or that is damaged: no complete state is known",
+                             source->path);
+    if (valid)
         return htt_error_set(error, HTT_CORRUPT,
                              "'%s' was not synced before the system stopped (sync = off), or its "
                              "synced meta page is damaged: no complete state is known",

@@ -13,7 +13,7 @@ static htt_pin *pinboard_find(const htt_pinboard *board, uint64_t epoch) {
     htt_pin *pin = board->live;
 
     for (int i = 0; i < PINBOARD_LOOK && pin != NULL; i++, pin = pin->next) {
-        if (pin->epoch == epoch)
+        if (pin->epoch == epoch && !pin->lost)
             return pin;
     }
     return NULL;
@@ -25,7 +25,7 @@ static htt_pin *pinboard_find(const htt_pinboard *board, uint64_t epoch) {
  */
 static htt_pin *pinboard_find_older(const htt_pinboard *board, uint64_t epoch) {
     for (htt_pin *pin = board->live; pin != NULL; pin = pin->next) {
-        if (pin->epoch <= epoch)
+        if (pin->epoch <= epoch && !pin->lost)
             return pin;
     }
     return NULL;
@@ -55,6 +55,16 @@ static htt_rc pinboard_get_spare(htt_pinboard *board, htt_pin **pin_out, htt_err
     return HTT_OK;
 }
 
+/* All users rest. False: the pin was taken away, and pages may be gone. */
+static bool pinboard_wake_slot(htt_pinboard *board, htt_pin *pin) {
+    assert(pin->resting == pin->users);
+    if (pin->lost)
+        return false;
+    pin->lost = board->lock != NULL && !htt_lockfile_wake(board->lock, pin->slot) &&
+                !htt_lockfile_pin(board->lock, pin->slot, pin->epoch);
+    return !pin->lost;
+}
+
 htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
                          htt_error *error) {
     htt_pin *pin = pinboard_find(board, epoch);
@@ -68,6 +78,8 @@ htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
         if (rc != HTT_OK && pin == NULL)
             return rc;
     }
+    if (pin->users > 0 && pin->resting == pin->users && !pinboard_wake_slot(board, pin))
+        return HTT_SNAPSHOT;
     if (pin->users == 0) {
         if (board->lock != NULL && !htt_lockfile_pin(board->lock, pin->slot, epoch)) {
             pin->next = board->spare;
@@ -84,12 +96,34 @@ htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
     return HTT_OK;
 }
 
+static void pinboard_rest_slot(htt_pinboard *board, const htt_pin *pin) {
+    if (board->lock != NULL && !pin->lost)
+        htt_lockfile_rest(board->lock, pin->slot, board->env->now_ms(board->env->context));
+}
+
+void htt_pinboard_rest(htt_pinboard *board, htt_pin *pin) {
+    assert(pin->resting < pin->users);
+    if (++pin->resting == pin->users)
+        pinboard_rest_slot(board, pin);
+}
+
+bool htt_pinboard_wake(htt_pinboard *board, htt_pin *pin) {
+    assert(pin->resting > 0);
+    if (pin->resting == pin->users)
+        (void)pinboard_wake_slot(board, pin);
+    pin->resting--;
+    return !pin->lost;
+}
+
 void htt_pinboard_give(htt_pinboard *board, htt_pin *pin) {
     htt_pin **link = &board->live;
 
-    assert(pin->users > 0);
-    if (--pin->users > 0)
+    assert(pin->users > pin->resting);
+    if (--pin->users > 0) {
+        if (pin->resting == pin->users)
+            pinboard_rest_slot(board, pin);
         return;
+    }
     while (*link != pin) {
         assert(*link != NULL);
         link = &(*link)->next;
@@ -101,6 +135,7 @@ void htt_pinboard_give(htt_pinboard *board, htt_pin *pin) {
     }
     if (board->lock != NULL)
         htt_lockfile_unpin(board->lock, pin->slot);
+    pin->lost = false;
     pin->next = board->spare;
     board->spare = pin;
 }

@@ -21,6 +21,8 @@ typedef struct htt_pin {
     uint64_t epoch;       /* what the slot says; may be below what a user of it needs */
     uint32_t slot;        /* own slot of the lock file */
     uint32_t users;       /* 0 = spare */
+    uint32_t resting;     /* of them; all = a writer may take the pin away */
+    bool lost;            /* it was taken away */
     htt_pages *pages;     /* pinless: pages of this state; else NULL */
 } htt_pin;
 
@@ -37,8 +39,12 @@ typedef struct htt_pinboard {
  */
 htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
                          htt_error *error);
-/* One user less. */
+/* One user less; an awake one. */
 void htt_pinboard_give(htt_pinboard *board, htt_pin *pin);
+/* One user does not need the pin now; when none does, a writer may take it away. */
+void htt_pinboard_rest(htt_pinboard *board, htt_pin *pin);
+/* The user needs it again. False: it was taken away, and pages may be gone; still awake. */
+bool htt_pinboard_wake(htt_pinboard *board, htt_pin *pin);
 /* All memory; pins in use too. Slots are the lock file's. */
 void htt_pinboard_free(htt_pinboard *board);
 

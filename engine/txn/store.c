@@ -85,8 +85,7 @@ static char *store_join(const htt_env *env, const char *left, const char *right)
     return text;
 }
 
-static htt_rc store_add_declaration(htt_store *store, const char *declaration,
-                                    htt_error *error) {
+htt_rc htt_store_add_declaration(htt_store *store, const char *declaration, htt_error *error) {
     const htt_env *const env = store->env;
     const size_t size = strlen(declaration) + 1;
     store_text *const text = env->allocate(env->context, sizeof *text + size);
@@ -97,6 +96,13 @@ static htt_rc store_add_declaration(htt_store *store, const char *declaration,
     text->next = store->declarations;
     store->declarations = text;
     return HTT_OK;
+}
+
+void htt_store_drop_declaration(htt_store *store) {
+    store_text *const text = store->declarations;
+
+    store->declarations = text->next;
+    store->env->release(store->env->context, text);
 }
 
 static void store_free(htt_store *store) {
@@ -125,6 +131,7 @@ static htt_rc store_adopt(htt_store *store, const htt_opening *opening, htt_erro
     store->page_size = meta->root.page_size;
     store->seed = meta->root.seed;
     memcpy(store->uuid, meta->root.uuid, sizeof store->uuid);
+    memcpy(store->owner, meta->owner, sizeof store->owner);
     store->board = (htt_pinboard){.env = env, .lock = opening->lock};
     if (options->expect_uuid != NULL &&
         memcmp(options->expect_uuid, store->uuid, sizeof store->uuid) != 0)
@@ -134,7 +141,7 @@ static htt_rc store_adopt(htt_store *store, const htt_opening *opening, htt_erro
     const int code = env->random(env->context, &store->nonces, sizeof store->nonces);
     if (code != 0)
         return htt_error_errno(error, HTT_IO, code, "cannot get random bytes");
-    htt_rc rc = store_add_declaration(store, meta->declaration, error);
+    htt_rc rc = htt_store_add_declaration(store, meta->declaration, error);
     if (rc == HTT_OK && opening->lock != NULL)
         rc = htt_pages_open(env, store->file, store->page_size,
                             (options->flags & HTT_OPEN_NO_MMAP) == 0, store->cache_bytes,
@@ -299,6 +306,7 @@ void htt_store_info(const htt_store *store, htt_info *info_out) {
     memcpy(info_out->uuid, store->uuid, sizeof info_out->uuid);
     info_out->page_size = store->page_size;
     info_out->readonly = store->readonly;
+    info_out->owner = store->owner;
 }
 
 static htt_rc store_declare(htt_store *store, const char *declaration, htt_error *error) {
@@ -314,16 +322,14 @@ static htt_rc store_declare(htt_store *store, const char *declaration, htt_error
     if (rc != HTT_OK)
         return rc;
     (void)pthread_mutex_lock(&store->mutex);
-    rc = store_add_declaration(store, declaration, error);
+    rc = htt_store_add_declaration(store, declaration, error);
     (void)pthread_mutex_unlock(&store->mutex);
     if (rc == HTT_OK) {
         rc = store->keeper->methods->base(store->keeper, &root, error);
         if (rc == HTT_OK)
             rc = store->keeper->methods->declare(store->keeper, declaration, error);
         if (rc != HTT_OK) {
-            store_text *const text = store->declarations;
-            store->declarations = text->next;
-            store->env->release(store->env->context, text);
+            htt_store_drop_declaration(store);
         }
     }
     htt_txn_give_writer(store);
@@ -358,4 +364,8 @@ void htt_testing_set_tuning(htt_store *store, htt_tree_tuning tuning) {
 
 void htt_testing_set_unsynced_max(htt_store *store, uint64_t bytes) {
     htt_keeper_meta_set_unsynced_max(store->keeper, bytes);
+}
+
+void htt_testing_set_early_sync(htt_store *store, bool early_sync) {
+    store->early_sync = early_sync;
 }

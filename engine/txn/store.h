@@ -6,7 +6,8 @@
  *   pinboard.c     pins of one handle               create.c    finding or making the file
  *   metas.c        the two meta pages               txn.c       begin, prepare, commit, abort
  *   keeper_meta.c  the committed root               savepoint.c rows.c cursor.c simple.c
- *                                                   stat.c check.c backup.c vacuum.c
+ *   keeper_host.c  meta pages of hosted files       host.c      transactions of a host
+ *   host_vacuum.c  giving their space back          stat.c check.c backup.c vacuum.c
  *
  * Locks, in the order in which they are taken: writer byte (and store->writing), store->mutex, the
  * keeper's own mutex. A transaction and its cursors belong to one thread at a time and have none.
@@ -42,6 +43,8 @@ struct htt_store {
     uint32_t page_size;         /* bytes */
     uint8_t uuid[16];           /* of the file */
     bool readonly;              /* this handle cannot write */
+    bool early_sync;            /* hosted: see htt_testing_set_early_sync */
+    char owner[HTT_META_OWNER_MAX + 1]; /* at the open; "" = standalone */
     htt_hash_function hash;     /* htt_hash_key, or a test's */
     htt_tree_tuning tuning;     /* of writers */
 
@@ -68,6 +71,10 @@ struct htt_txn {
     htt_txn **link;               /* what points here */
     bool write;                   /* HTT_WRITE */
     bool prepared;                /* write: `root` is in the file, nothing changed since */
+    bool hosted;                  /* a host keeps the root */
+    bool low_first;               /* write: pages go to the lowest free places */
+    bool resting;                 /* hosted, read: the pin may be taken away */
+    bool published;               /* hosted, write: a root was given to the host */
     htt_rc broken;                /* write: it can only be aborted, for this reason */
     htt_root base;                /* committed root that it sees, or started from */
     htt_root root;                /* write: filled in by the last flush */
@@ -112,6 +119,10 @@ struct htt_cursor {
 };
 
 /* ------------------------------------------------------------------ store.c */
+
+/* Keeps a declaration that htt_store_info gives out. */
+htt_rc htt_store_add_declaration(htt_store *store, const char *declaration, htt_error *error);
+void htt_store_drop_declaration(htt_store *store);
 
 /* The handle was made before fork(): gives HTT_MISUSE. */
 htt_rc htt_store_check_process(const htt_store *store, htt_error *error);
@@ -164,6 +175,21 @@ bool htt_txn_changed(const htt_txn *txn);
 /* Writes all pages to the file; txn->root is the whole root then. */
 htt_rc htt_txn_flush(htt_txn *txn);
 
+/* A transaction without a state yet; NULL: *error is set. */
+htt_txn *htt_txn_new(htt_store *store, bool write, htt_error *error);
+/*
+ * Begins, or goes on, to read txn->base. HTT_SNAPSHOT: it may be gone. The size of the file is
+ * checked when the root is another than before.
+ */
+htt_rc htt_txn_pin_base(htt_txn *txn, htt_error *error);
+/* Begins to write pages upon txn->base, under the writer byte; all roots will have this nonce. */
+htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, htt_error *error);
+uint64_t htt_txn_next_nonce(htt_store *store);
+/* The root that was published is the committed one. */
+void htt_txn_note_committed(htt_txn *txn);
+/* The end of every transaction. `forked`: in a child of fork(). */
+void htt_txn_end(htt_txn *txn, bool committed, bool forked);
+
 typedef struct htt_txn_options {
     bool write;     /* HTT_WRITE */
     bool low_first; /* vacuum */
@@ -175,12 +201,21 @@ htt_rc htt_txn_begin(htt_store *store, htt_txn_options options, htt_txn **txn_ou
 htt_rc htt_txn_commit_always(htt_txn *txn, htt_error *error);
 /* The writer's right, without a transaction. HTT_BUSY. */
 htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error);
+htt_rc htt_txn_take_writer_within(htt_store *store, uint32_t wait_ms, htt_error *error);
 void htt_txn_give_writer(htt_store *store);
 
 /* ------------------------------------------------------------------- stat.c */
 
 /* Pages that hold the free list of the root that the transaction started from. */
 htt_rc htt_txn_count_free_list(htt_txn *txn, uint32_t *pages_out);
+
+/* ----------------------------------------------------------------- vacuum.c */
+
+/* In a write transaction with low_first: pages of the tree move to the lowest free pages. 0: none
+ * could. The error is the transaction's. */
+htt_rc htt_vacuum_move(htt_txn *txn, uint64_t *moved_out);
+/* Size of the file. */
+htt_rc htt_vacuum_size(htt_store *store, uint64_t *bytes_out, htt_error *error);
 
 /* ----------------------------------------------------------------- cursor.c */
 

@@ -10,5 +10,10 @@ void htt_testing_set_hash(htt_store *store, htt_hash_function hash);
 void htt_testing_set_tuning(htt_store *store, htt_tree_tuning tuning);
 /* sync = normal: bytes written between two syncs. */
 void htt_testing_set_unsynced_max(htt_store *store, uint64_t bytes);
+/*
+ * Hosted files: the meta page of an attempt is synced before the first page is written. One sync
+ * more, and pages come back one commit after they died instead of two. For measuring.
+ */
+void htt_testing_set_early_sync(htt_store *store, bool early_sync);
 
 #endif

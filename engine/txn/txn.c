@@ -31,7 +31,7 @@ htt_rc htt_txn_enter(htt_txn *txn) {
     if (txn->broken != HTT_OK)
         return htt_error_set(&txn->error, txn->broken,
                              "an earlier write of this transaction failed; it can only be aborted");
-    if (txn->pin == NULL && !txn->write)
+    if ((txn->pin == NULL || txn->resting) && !txn->write)
         return htt_error_set(&txn->error, HTT_MISUSE, "the transaction was reset: renew it first");
     return HTT_OK;
 }
@@ -122,7 +122,7 @@ static htt_rc txn_readonly(const htt_store *store, htt_error *error) {
     return htt_error_set(error, HTT_READONLY, "'%s' is read-only: %s", store->path, why);
 }
 
-htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error) {
+htt_rc htt_txn_take_writer_within(htt_store *store, uint32_t wait_ms, htt_error *error) {
     const htt_env *const env = store->env;
     uint64_t wait = TXN_WAIT_MIN_US;
 
@@ -133,12 +133,16 @@ htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error) {
         const htt_rc rc = txn_try_writer(store, error);
         if (rc != HTT_BUSY)
             return rc;
-        if (no_wait || env->now_ms(env->context) - start >= store->busy_timeout_ms)
+        if (env->now_ms(env->context) - start >= wait_ms)
             return htt_error_set(error, HTT_BUSY, "another write transaction has '%s'",
                                  store->path);
         env->sleep_us(env->context, wait);
         wait = 2 * wait < TXN_WAIT_MAX_US ? 2 * wait : TXN_WAIT_MAX_US;
     }
+}
+
+htt_rc htt_txn_take_writer(htt_store *store, bool no_wait, htt_error *error) {
+    return htt_txn_take_writer_within(store, no_wait ? 0 : store->busy_timeout_ms, error);
 }
 
 void htt_txn_give_writer(htt_store *store) {
@@ -151,7 +155,7 @@ void htt_txn_give_writer(htt_store *store) {
 
 /* -------------------------------------------------------------------- begin */
 
-static htt_txn *txn_new(htt_store *store, bool write, htt_error *error) {
+htt_txn *htt_txn_new(htt_store *store, bool write, htt_error *error) {
     const htt_env *const env = store->env;
     htt_txn *const txn = env->allocate(env->context, sizeof *txn);
 
@@ -225,24 +229,19 @@ static htt_rc txn_pin(htt_store *store, const htt_root *root, htt_pin **pin_out,
     return rc;
 }
 
-/*
- * One try to begin reading, or to go on with a newer state. HTT_SNAPSHOT, HTT_CORRUPT: look for a
- * newer root first. The size of the file is checked when the root is another than before.
- */
-static htt_rc txn_try_read(htt_txn *txn, bool fresh, htt_error *error) {
+htt_rc htt_txn_pin_base(htt_txn *txn, htt_error *error) {
     htt_store *const store = txn->store;
-    htt_pin *pin = NULL;
-
-    htt_rc rc = store->keeper->methods->newest(store->keeper, fresh, &txn->base, error);
-    if (rc != HTT_OK)
-        return rc;
     const htt_root *const base = &txn->base;
+    htt_pin *pin = NULL;
     const htt_snapshot snapshot = {base->self.epoch, base->self.epoch, base->page_count};
+    /* Roots of one host transaction share epoch and nonce. */
     const bool same = store->pages != NULL && txn->view.pages == store->pages &&
                       txn->viewed.epoch == base->self.epoch &&
-                      txn->viewed.nonce == base->self.nonce;
+                      txn->viewed.nonce == base->self.nonce &&
+                      txn->tree.root.page == base->page &&
+                      txn->view.snapshot.page_count == base->page_count;
     (void)pthread_mutex_lock(&store->mutex);
-    rc = txn_pin(store, base, &pin, error);
+    htt_rc rc = txn_pin(store, base, &pin, error);
     if (rc == HTT_OK && !same) {
         htt_pages *const pages = pin->pages != NULL ? pin->pages : store->pages;
         rc = htt_pages_refresh(pages, &snapshot, error);
@@ -261,6 +260,14 @@ static htt_rc txn_try_read(htt_txn *txn, bool fresh, htt_error *error) {
     return rc;
 }
 
+/* One try to begin reading. HTT_SNAPSHOT, HTT_CORRUPT: look for a newer root first. */
+static htt_rc txn_try_read(htt_txn *txn, bool fresh, htt_error *error) {
+    htt_keeper *const keeper = txn->store->keeper;
+    const htt_rc rc = keeper->methods->newest(keeper, fresh, &txn->base, error);
+
+    return rc == HTT_OK ? htt_txn_pin_base(txn, error) : rc;
+}
+
 static htt_rc txn_begin_read(htt_txn *txn, htt_error *error) {
     htt_rc rc = txn_try_read(txn, false, error);
 
@@ -274,27 +281,25 @@ static htt_rc txn_begin_read(htt_txn *txn, htt_error *error) {
     return rc;
 }
 
-static uint64_t txn_next_nonce(htt_store *store) {
+uint64_t htt_txn_next_nonce(htt_store *store) {
+    (void)pthread_mutex_lock(&store->mutex);
     uint64_t nonce = store->nonces += UINT64_C(0x9E3779B97F4A7C15); /* splitmix64 */
+    (void)pthread_mutex_unlock(&store->mutex);
 
     nonce = (nonce ^ (nonce >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     nonce = (nonce ^ (nonce >> 27)) * UINT64_C(0x94D049BB133111EB);
     return nonce ^ (nonce >> 31);
 }
 
-/* The writer byte is held. */
-static htt_rc txn_begin_write(htt_txn *txn, bool low_first, htt_error *error) {
+htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, htt_error *error) {
     htt_store *const store = txn->store;
-    htt_root *const base = &txn->base;
+    const htt_root *const base = &txn->base;
 
     assert(store->lock != NULL && !store->readonly);
-    htt_rc rc = store->keeper->methods->base(store->keeper, base, error);
-    if (rc != HTT_OK)
-        return rc;
     if (base->self.epoch >= HTT_META_COUNT_MAX)
         return htt_error_set(error, HTT_FULL, "the epochs of '%s' are used up", store->path);
     const htt_snapshot snapshot = {base->self.epoch, base->self.epoch, base->page_count};
-    rc = htt_pages_refresh(store->pages, &snapshot, error);
+    htt_rc rc = htt_pages_refresh(store->pages, &snapshot, error);
     if (rc != HTT_OK)
         return rc;
     htt_writer_options options = {.env = store->env,
@@ -309,18 +314,28 @@ static htt_rc txn_begin_write(htt_txn *txn, bool low_first, htt_error *error) {
     txn->root = *base;
     txn->root.parent = base->self;
     txn->root.self.epoch = base->self.epoch + 1;
-    txn->root.self.nonce = txn_next_nonce(store);
+    txn->root.self.nonce = nonce;
     (void)pthread_mutex_unlock(&store->mutex);
     if (options.reuse_limit > base->self.epoch) /* a lock file that somebody wrote into */
         options.reuse_limit = 0;
     rc = htt_writer_begin(&options, &txn->writer, error);
     if (rc != HTT_OK)
         return rc;
+    txn->low_first = low_first;
     txn_set_up(txn, store->pages);
     (void)pthread_mutex_lock(&store->mutex);
     txn_link(txn);
     (void)pthread_mutex_unlock(&store->mutex);
     return HTT_OK;
+}
+
+/* The writer byte is held. */
+static htt_rc txn_begin_write(htt_txn *txn, bool low_first, htt_error *error) {
+    htt_store *const store = txn->store;
+    const htt_rc rc = store->keeper->methods->base(store->keeper, &txn->base, error);
+
+    return rc == HTT_OK ? htt_txn_begin_pages(txn, htt_txn_next_nonce(store), low_first, error)
+                        : rc;
 }
 
 htt_rc htt_txn_begin(htt_store *store, htt_txn_options options, htt_txn **txn_out,
@@ -330,7 +345,7 @@ htt_rc htt_txn_begin(htt_store *store, htt_txn_options options, htt_txn **txn_ou
     htt_rc rc = htt_store_check_process(store, error);
     if (rc != HTT_OK)
         return rc;
-    htt_txn *const txn = txn_new(store, options.write, error);
+    htt_txn *const txn = htt_txn_new(store, options.write, error);
     if (txn == NULL)
         return HTT_NOMEM;
     if (!options.write) {
@@ -379,6 +394,9 @@ void htt_reset(htt_txn *txn) {
     htt_txn_forget(txn);
     (void)pthread_mutex_lock(&store->mutex);
     htt_cursor_detach_all(txn, false);
+    if (txn->resting)
+        (void)htt_pinboard_wake(&store->board, txn->pin);
+    txn->resting = false;
     htt_pinboard_give(&store->board, txn->pin);
     txn->pin = NULL;
     (void)pthread_mutex_unlock(&store->mutex);
@@ -390,6 +408,8 @@ htt_rc htt_renew(htt_txn *txn) {
     htt_error_clear(&txn->error);
     if (txn->write)
         return htt_error_set(&txn->error, HTT_MISUSE, "a write transaction cannot be renewed");
+    if (txn->hosted)
+        return htt_error_set(&txn->error, HTT_MISUSE, "the host renews it: htt_host_renew");
     htt_rc rc = htt_store_check_process(txn->store, &txn->error);
     if (rc != HTT_OK)
         return rc;
@@ -442,9 +462,16 @@ static htt_rc txn_prepare(htt_txn *txn) {
     return rc;
 }
 
+static htt_rc txn_is_hosted(htt_txn *txn) {
+    return htt_error_set(&txn->error, HTT_MISUSE,
+                         "the host commits this transaction: htt_host_publish, htt_host_finish");
+}
+
 htt_rc htt_prepare(htt_txn *txn) {
     htt_rc rc = htt_txn_enter_write(txn);
 
+    if (rc == HTT_OK && txn->hosted)
+        rc = txn_is_hosted(txn);
     if (rc == HTT_OK)
         rc = htt_store_check_process(txn->store, &txn->error);
     if (rc != HTT_OK)
@@ -468,10 +495,10 @@ static void txn_free(htt_txn *txn) {
     env->release(env->context, txn);
 }
 
-/* The end of every transaction. `forked`: in a child of fork(). */
-static void txn_end(htt_txn *txn, bool committed, bool forked) {
+void htt_txn_end(htt_txn *txn, bool committed, bool forked) {
     htt_store *const store = txn->store;
     const bool write = txn->write;
+    const bool resting = txn->resting;
 
     assert(write == (txn->writer != NULL));
     htt_pin *const pin = txn->pin;
@@ -490,11 +517,23 @@ static void txn_end(htt_txn *txn, bool committed, bool forked) {
         return; /* slot and locks are the parent's */
     if (pin != NULL) {
         (void)pthread_mutex_lock(&store->mutex);
+        if (resting)
+            (void)htt_pinboard_wake(&store->board, pin);
         htt_pinboard_give(&store->board, pin); /* last: frees the pages of a pinless pin */
         (void)pthread_mutex_unlock(&store->mutex);
     }
     if (write)
         htt_txn_give_writer(store);
+}
+
+void htt_txn_note_committed(htt_txn *txn) {
+    htt_store *const store = txn->store;
+
+    /* Frames of pages that were written are dropped already; the others are still right. */
+    (void)pthread_mutex_lock(&store->mutex);
+    if (store->seen.epoch == txn->base.self.epoch && store->seen.nonce == txn->base.self.nonce)
+        store->seen = txn->root.self;
+    (void)pthread_mutex_unlock(&store->mutex);
 }
 
 static htt_rc txn_publish(htt_txn *txn) {
@@ -507,14 +546,8 @@ static htt_rc txn_publish(htt_txn *txn) {
 
     const htt_rc rc = store->keeper->methods->publish(store->keeper, &txn->root, bytes,
                                                       &txn->error);
-    if (rc == HTT_OK) {
-        /* Frames of pages that were written are dropped already; the others are still right. */
-        (void)pthread_mutex_lock(&store->mutex);
-        if (store->seen.epoch == txn->base.self.epoch &&
-            store->seen.nonce == txn->base.self.nonce)
-            store->seen = txn->root.self;
-        (void)pthread_mutex_unlock(&store->mutex);
-    }
+    if (rc == HTT_OK)
+        htt_txn_note_committed(txn);
     return rc;
 }
 
@@ -526,6 +559,8 @@ static htt_rc txn_commit(htt_txn *txn, bool always, htt_error *error) {
 
     if (rc == HTT_OK)
         rc = process;
+    if (rc == HTT_OK && txn->write && txn->hosted)
+        rc = txn_is_hosted(txn);
     if (rc == HTT_OK && txn->write && (always || htt_txn_changed(txn))) {
         rc = txn_prepare(txn);
         if (rc == HTT_OK)
@@ -535,7 +570,7 @@ static htt_rc txn_commit(htt_txn *txn, bool always, htt_error *error) {
     rc = htt_txn_leave(txn, rc);
     if (rc != HTT_OK)
         *error = txn->error;
-    txn_end(txn, published, process != HTT_OK);
+    htt_txn_end(txn, published, process != HTT_OK);
     return rc;
 }
 
@@ -555,5 +590,5 @@ htt_rc htt_commit(htt_txn *txn) {
 
 void htt_abort(htt_txn *txn) {
     if (txn != NULL)
-        txn_end(txn, false, htt_store_check_process(txn->store, NULL) != HTT_OK);
+        htt_txn_end(txn, false, htt_store_check_process(txn->store, NULL) != HTT_OK);
 }

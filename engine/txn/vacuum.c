@@ -47,22 +47,28 @@ static htt_rc vacuum_settle(htt_store *store, bool both, htt_error *error) {
     return rc;
 }
 
+htt_rc htt_vacuum_move(htt_txn *txn, uint64_t *moved_out) {
+    const htt_root *const base = &txn->base;
+    uint32_t list_pages = 0;
+
+    *moved_out = 0;
+    const htt_rc rc = htt_txn_count_free_list(txn, &list_pages);
+    if (rc != HTT_OK || base->free_pages == 0 ||
+        (uint64_t)base->free_pages + list_pages >= base->page_count)
+        return rc;
+    const uint32_t limit = base->page_count - base->free_pages - list_pages + VACUUM_MARGIN;
+    return htt_tree_lower(&txn->tree, limit, moved_out);
+}
+
 /* Moves what can be moved. *moved_out 0: nothing could, and nothing was committed. */
 static htt_rc vacuum_round(htt_store *store, uint64_t *moved_out, htt_error *error) {
-    uint32_t list_pages = 0;
     htt_txn *txn;
 
     *moved_out = 0;
     htt_rc rc = vacuum_begin(store, &txn, error);
     if (rc != HTT_OK)
         return rc;
-    const htt_root *const base = &txn->base;
-    rc = htt_txn_count_free_list(txn, &list_pages);
-    if (rc == HTT_OK && base->free_pages > 0 &&
-        (uint64_t)base->free_pages + list_pages < base->page_count) {
-        const uint32_t limit = base->page_count - base->free_pages - list_pages + VACUUM_MARGIN;
-        rc = htt_tree_lower(&txn->tree, limit, moved_out);
-    }
+    rc = htt_vacuum_move(txn, moved_out);
     if (rc != HTT_OK)
         *error = txn->error;
     if (rc != HTT_OK || *moved_out == 0) {
@@ -97,7 +103,7 @@ static htt_rc vacuum_trim(htt_store *store, uint32_t *shorter_out, htt_error *er
     return rc;
 }
 
-static htt_rc vacuum_size(htt_store *store, uint64_t *bytes_out, htt_error *error) {
+htt_rc htt_vacuum_size(htt_store *store, uint64_t *bytes_out, htt_error *error) {
     htt_file_info info;
     const int code = store->env->info(store->env->context, store->file, &info);
 
@@ -118,7 +124,7 @@ static htt_rc vacuum_cut(htt_store *store, htt_error *error) {
         return rc;
     rc = store->keeper->methods->base(store->keeper, &root, error);
     if (rc == HTT_OK)
-        rc = vacuum_size(store, &size, error);
+        rc = htt_vacuum_size(store, &size, error);
     const uint64_t end = (uint64_t)root.page_count * root.page_size;
     if (rc == HTT_OK && size > end) {
         /* An older root, longer than the file, would be damage if it had to be used one day. */
@@ -155,11 +161,11 @@ htt_rc htt_vacuum(htt_store *store, uint64_t *bytes_before_out, uint64_t *bytes_
     if (rc == HTT_OK && (bytes_before_out == NULL || bytes_after_out == NULL))
         rc = htt_error_set(&error, HTT_MISUSE, "no place for the result given");
     if (rc == HTT_OK)
-        rc = vacuum_size(store, &before, &error);
+        rc = htt_vacuum_size(store, &before, &error);
     if (rc == HTT_OK)
         rc = vacuum_run(store, &error);
     if (rc == HTT_OK)
-        rc = vacuum_size(store, &after, &error);
+        rc = htt_vacuum_size(store, &after, &error);
     if (rc != HTT_OK)
         return htt_store_fail(store, &error);
     *bytes_before_out = before;

@@ -32,8 +32,8 @@
 #else
 #define DAMAGE_SHORT 300u
 #endif
-#define DAMAGE_LONG 30000u     /* the same of a large file */
-#define DAMAGE_ALL_MAX 100000u /* bytes of a file that is not large */
+#define DAMAGE_LONG 20000u     /* the same of a large file */
+#define DAMAGE_ALL_MAX 50000u  /* bytes of a file that is not large */
 #define DAMAGE_OLD_MAX 24u     /* states of a file that are kept */
 #define DAMAGE_PIECE_MAX ((size_t)64 << 20)
 

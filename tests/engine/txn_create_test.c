@@ -194,7 +194,9 @@ static void test_create__a_file_that_was_exchanged_under_users_is_refused(void *
     txn_open_fails(TXN_PATH, &options, HTT_MISMATCH, "replaced");
     assert_int_equal(txn_read(store, 3), 1); /* the old file goes on for who has it */
     htt_close(store);
-    store = txn_open(env); /* the empty file that the failed open left */
+    htt_file_info info; /* the failed open took its own empty file away */
+    assert_int_equal(env->path_info(env->context, TXN_PATH, &info), ENOENT);
+    store = txn_open(env);
     assert_int_equal(txn_read(store, 3), UINT64_MAX);
     htt_close(store);
     txn_free_disk(disk);
@@ -357,6 +359,115 @@ static void test_create__a_read_only_file_is_read_and_pinned(void **state) {
     create_remove();
 }
 
+/* As a program that wants a file of its own, or else the one that is there. */
+static htt_rc create_new_or_there(const htt_env *env, htt_store **store_out, htt_error *error) {
+    htt_options options = txn_options(env);
+    options.flags = HTT_OPEN_CREATE | HTT_OPEN_NEW | HTT_OPEN_NO_FOLLOW;
+    const htt_rc rc = htt_open(TXN_PATH, &options, store_out, error);
+    options.flags = HTT_OPEN_NO_FOLLOW;
+    return rc == HTT_EXISTS ? htt_open(TXN_PATH, &options, store_out, error) : rc;
+}
+
+/* Fails the n-th call, for every n; once more without the failure it must go well. */
+static uint64_t create_sweep(const fault_plan *kind) {
+    uint64_t taken_away = 0;
+    bool reached = true;
+    for (uint64_t n = 1; reached; n++) {
+        crash_fs *disk = crash_fs_new(1);
+        const htt_env *env = crash_fs_env(disk);
+        fault_env *fault = fault_env_new(env);
+        fault_plan plan = *kind;
+        htt_store *store = NULL;
+        htt_file_info info;
+        htt_error error;
+        plan.nth = n;
+        fault_env_arm(fault, &plan);
+        const htt_rc rc = create_new_or_there(fault_env_table(fault), &store, &error);
+        reached = fault_env_failures(fault) > 0;
+        const char *what = fault_env_failed_kind(fault);
+        fault_env_disarm(fault);
+        assert_int_equal(fault_env_held_files(fault), rc == HTT_OK ? 2 : 0);
+        htt_close(rc == HTT_OK ? store : NULL);
+        taken_away += env->path_info(env->context, TXN_PATH, &info) == ENOENT ? 1 : 0;
+        const htt_rc again = create_new_or_there(env, &store, &error);
+        if (again != HTT_OK)
+            fail_msg("after call %u (%s): %s", (unsigned)n, what, error.text);
+        txn_fill(store, 0, 3, 1, 100);
+        txn_check(store);
+        htt_close(store);
+        fault_env_free(fault);
+        txn_free_disk(disk);
+    }
+    return taken_away;
+}
+
+static void test_create__a_creation_that_fails_is_not_in_the_way_of_the_next(void **state) {
+    (void)state;
+    assert_true(create_sweep(&(fault_plan){.kinds = FAULT_ALL, .error = EIO}) > 0);
+    assert_true(create_sweep(&(fault_plan){
+                    .kinds = FAULT_SPACE, .error = ENOSPC, .persistent = true, .partial = true}) >
+                0);
+    assert_true(create_sweep(&(fault_plan){
+                    .kinds = FAULT_MEMORY, .error = ENOMEM, .persistent = true}) > 0);
+    /* Nothing can be taken away any more: what is left is known again. */
+    (void)create_sweep(&(fault_plan){.kinds = FAULT_ALL, .error = EIO, .persistent = true});
+}
+
+static void test_create__an_empty_file_that_was_there_before_is_not_new(void **state) {
+    (void)state;
+    static const uint8_t zeros[8192];
+    htt_error error;
+    for (size_t size = 0; size <= sizeof zeros; size += sizeof zeros) {
+        crash_fs *disk = crash_fs_new(1);
+        const htt_env *env = crash_fs_env(disk);
+        htt_store *store = NULL;
+        crash_fs_put_file(disk, TXN_PATH, zeros, size);
+        for (int i = 0; i < 3; i++) { /* also when its lock file is there */
+            const htt_rc rc = create_new_or_there(env, &store, &error);
+            assert_int_equal(rc, size == 0 ? HTT_NOTHTT : HTT_CORRUPT);
+            assert_non_null(strstr(error.text, size == 0 ? "is empty" : "cut short"));
+        }
+        /* A store was here, and its file was taken away; the user puts an empty one. */
+        assert_int_equal(env->unlink(env->context, TXN_PATH), 0);
+        assert_int_equal(create_new_or_there(env, &store, &error), HTT_OK);
+        htt_close(store);
+        assert_int_equal(env->unlink(env->context, TXN_PATH), 0);
+        crash_fs_put_file(disk, TXN_PATH, zeros, size);
+        assert_int_not_equal(create_new_or_there(env, &store, &error), HTT_OK);
+        txn_free_disk(disk);
+    }
+}
+
+/* A process is killed while it makes the file: the mark in the lock file tells whose it is. */
+static void test_create__a_process_that_dies_while_creating_is_not_in_the_way(void **state) {
+    (void)state;
+    for (uint64_t n = 1; n < 12; n++) {
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            fault_env *fault = fault_env_new(htt_env_system());
+            htt_store *store = NULL;
+            const fault_plan plan = {.kinds = FAULT_ALL & ~(unsigned)FAULT_MEMORY,
+                                     .nth = n,
+                                     .persistent = true,
+                                     .error = EIO};
+            fault_env_arm(fault, &plan);
+            (void)create_new_or_there(fault_env_table(fault), &store, NULL);
+            _exit(0); /* all calls fail from the n-th on: as if it were dead */
+        }
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        htt_store *store = NULL;
+        htt_error error;
+        if (create_new_or_there(NULL, &store, &error) != HTT_OK)
+            fail_msg("dead at call %u: %s", (unsigned)n, error.text);
+        txn_check(store);
+        htt_close(store);
+        create_remove();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create__a_new_file_is_durable_when_open_returns),
@@ -377,6 +488,9 @@ int main(void) {
         cmocka_unit_test(
             test_create__without_the_lock_file_writing_says_read_only),
         cmocka_unit_test(test_create__a_read_only_file_is_read_and_pinned),
+        cmocka_unit_test(test_create__a_creation_that_fails_is_not_in_the_way_of_the_next),
+        cmocka_unit_test(test_create__an_empty_file_that_was_there_before_is_not_new),
+        cmocka_unit_test(test_create__a_process_that_dies_while_creating_is_not_in_the_way),
     };
     return cmocka_run_group_tests(tests, create_enter_directory, create_leave_directory);
 }

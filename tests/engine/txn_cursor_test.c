@@ -204,6 +204,39 @@ static void test_cursor__goes_on_after_a_commit_when_its_changes_were_rolled_bac
     }
 }
 
+static void test_cursor__a_rollback_to_a_savepoint_does_not_disturb_it(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_options options = txn_options(crash_fs_env(disk));
+    options.write_budget = 4096;
+    htt_store *store = txn_open_with(&options);
+    uint32_t outer, inner;
+    txn_fill(store, 0, 200, 1, 300);
+    htt_txn *txn = txn_begin(store, HTT_WRITE);
+    assert_int_equal(htt_savepoint(txn, &outer), HTT_OK);
+    htt_cursor *before = cursor_open(txn);
+    for (uint64_t row = 0; row < 300; row++)
+        txn_put(txn, row, 2, 300);
+    assert_int_equal(htt_savepoint(txn, &inner), HTT_OK);
+    htt_cursor *after = cursor_open(txn);
+    assert_int_equal(cursor_take(after, 10, 2), 10);
+    assert_int_equal(htt_rollback_to(txn, outer), HTT_OK);
+    assert_int_equal(htt_rollback_to(txn, inner), HTT_MISUSE); /* forgotten */
+    for (uint64_t row = 0; row < 200; row++)
+        txn_put(txn, row, 3, 300);
+    assert_int_equal(cursor_take(before, 1000, 1), 200);
+    assert_int_equal(cursor_take(after, 1000, 2), 290); /* the undone rows */
+    htt_cursor *now = cursor_open(txn);
+    assert_int_equal(cursor_take(now, 1000, 3), 200);
+    htt_cursor_close(before);
+    htt_cursor_close(after);
+    htt_cursor_close(now);
+    txn_commit(txn);
+    txn_check(store);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 static void test_cursor__rows_can_be_changed_while_walking(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
@@ -266,6 +299,7 @@ int main(void) {
         cmocka_unit_test(test_cursor__goes_on_after_a_commit_while_pages_are_reused),
         cmocka_unit_test(test_cursor__after_an_abort_only_what_was_committed_can_be_seen),
         cmocka_unit_test(test_cursor__goes_on_after_a_commit_when_its_changes_were_rolled_back),
+        cmocka_unit_test(test_cursor__a_rollback_to_a_savepoint_does_not_disturb_it),
         cmocka_unit_test(test_cursor__rows_can_be_changed_while_walking),
         cmocka_unit_test(test_cursor__misuse_is_told),
     };

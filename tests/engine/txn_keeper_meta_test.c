@@ -274,6 +274,22 @@ static void test_keeper_meta__commits_that_a_failed_sync_lost_do_not_count_again
     keeper_world_close(&world);
 }
 
+static void test_keeper_meta__off_does_not_blame_the_system_for_a_failed_sync(void **state) {
+    (void)state;
+    keeper_world world;
+    keeper_world_open(&world, HTT_SYNC_OFF);
+    for (uint64_t i = 0; i < 4; i++)
+        txn_fill(world.store, 0, 5, i, 600); /* both meta pages are weak */
+    keeper_fail_nth(&world, FAULT_SYNC, 1);
+    htt_close(world.store);
+    assert_int_equal(fault_env_failures(world.fault), 1);
+    fault_env_disarm(world.fault);
+    const htt_options options = txn_options(fault_env_table(world.fault));
+    txn_open_fails(TXN_PATH, &options, HTT_CORRUPT, "a sync of 'kv.htt' failed");
+    world.store = NULL;
+    keeper_world_close(&world);
+}
+
 static void test_keeper_meta__a_damaged_page_is_repaired_by_the_first_user(void **state) {
     (void)state;
     for (uint32_t slot = 0; slot < 2; slot++) {
@@ -354,6 +370,7 @@ int main(void) {
         cmocka_unit_test(test_keeper_meta__a_failed_sync_of_pages_commits_nothing_and_poisons),
         cmocka_unit_test(test_keeper_meta__a_failed_meta_page_leaves_the_commit_in_doubt),
         cmocka_unit_test(test_keeper_meta__commits_that_a_failed_sync_lost_do_not_count_again),
+        cmocka_unit_test(test_keeper_meta__off_does_not_blame_the_system_for_a_failed_sync),
         cmocka_unit_test(test_keeper_meta__a_damaged_page_is_repaired_by_the_first_user),
         cmocka_unit_test(test_keeper_meta__other_processes_see_commits_at_once),
         cmocka_unit_test(test_keeper_meta__an_odd_generation_makes_readers_look),

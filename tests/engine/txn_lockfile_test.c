@@ -263,6 +263,91 @@ static void test_lockfile__a_private_one_needs_no_file(void **state) {
     txn_free_disk(disk);
 }
 
+static void test_lockfile__the_highest_pin_counts_whoever_lives_resting_or_not(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    const htt_env *victim = crash_fs_new_process(disk);
+    htt_lockfile *a = lock_open_first(crash_fs_env(disk), 1);
+    htt_lockfile *b = lock_open(victim);
+    uint32_t mine, theirs;
+    assert_int_equal(htt_lockfile_highest_pin(a), 0);
+    assert_int_equal(htt_lockfile_take_slot(a, &mine, NULL), HTT_OK);
+    assert_int_equal(htt_lockfile_take_slot(b, &theirs, NULL), HTT_OK);
+    assert_int_equal(htt_lockfile_highest_pin(a), 0); /* taken, not pinned */
+    assert_true(htt_lockfile_pin(a, mine, 3));
+    assert_true(htt_lockfile_pin(b, theirs, 8));
+    assert_int_equal(htt_lockfile_highest_pin(a), 8);
+    assert_int_equal(htt_lockfile_highest_pin(b), 8);
+    htt_lockfile_rest(b, theirs, 0);
+    assert_int_equal(htt_lockfile_highest_pin(a), 8);
+    crash_fs_kill_process(disk, victim);
+    assert_int_equal(htt_lockfile_highest_pin(a), 3);
+    htt_lockfile_unpin(a, mine);
+    assert_int_equal(htt_lockfile_highest_pin(a), 0);
+    htt_lockfile_close(a, false);
+    htt_lockfile_close(b, true);
+    txn_free_disk(disk);
+}
+
+static void test_lockfile__idle_pins_are_taken_by_age_and_epoch(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_lockfile *a = lock_open_first(crash_fs_env(disk), 1);
+    htt_lockfile *b = lock_open(crash_fs_new_process(disk));
+    uint32_t slots[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(htt_lockfile_take_slot(b, &slots[i], NULL), HTT_OK);
+        assert_true(htt_lockfile_pin(b, slots[i], 5 + i));
+    }
+    htt_lockfile_rest(b, slots[0], 1000); /* epoch 5 */
+    htt_lockfile_rest(b, slots[1], 5000); /* epoch 6 */
+    htt_lockfile_rest(b, slots[3], 1000); /* epoch 8; 7 is at work */
+    htt_lockfile_take_idle(a, 8, 1999, 1000);
+    assert_int_equal(htt_lockfile_lowest_pin(a), 5); /* too young yet */
+    htt_lockfile_take_idle(a, 8, 2000, 1000);
+    assert_int_equal(htt_lockfile_lowest_pin(a), 6);
+    /* One that has begun to rest since the clock was looked at is no older than the clock. */
+    htt_lockfile_take_idle(a, 8, 4000, 1000);
+    assert_int_equal(htt_lockfile_lowest_pin(a), 6);
+    htt_lockfile_take_idle(a, 6, 9000, 0);
+    assert_int_equal(htt_lockfile_lowest_pin(a), 6); /* not below the epoch */
+    htt_lockfile_take_idle(a, 8, 9000, 0);
+    assert_int_equal(htt_lockfile_lowest_pin(a), 7); /* which is at work */
+    assert_int_equal(htt_lockfile_count_pins(a), 2);
+    assert_false(htt_lockfile_wake(b, slots[0]));
+    assert_false(htt_lockfile_wake(b, slots[1]));
+    assert_true(htt_lockfile_wake(b, slots[3]));
+    assert_false(htt_lockfile_wake(b, slots[2])); /* does not rest */
+    assert_int_equal(htt_lockfile_count_pins(a), 2);
+    htt_lockfile_close(a, false);
+    htt_lockfile_close(b, false);
+    txn_free_disk(disk);
+}
+
+static void test_lockfile__a_pin_that_was_taken_can_be_set_again_until_r_passes_it(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_lockfile *a = lock_open_first(crash_fs_env(disk), 1);
+    htt_lockfile *b = lock_open(crash_fs_new_process(disk));
+    uint32_t slot;
+    atomic_store(&a->area->synced_epoch, 9);
+    assert_int_equal(htt_lockfile_take_slot(b, &slot, NULL), HTT_OK);
+    assert_true(htt_lockfile_pin(b, slot, 5));
+    htt_lockfile_rest(b, slot, 0);
+    assert_int_equal(htt_lockfile_reuse_limit(a), 5); /* it counts as long as nobody takes it */
+    htt_lockfile_take_idle(a, 9, 10, 0);
+    assert_false(htt_lockfile_wake(b, slot));
+    assert_true(htt_lockfile_pin(b, slot, 5)); /* R is still there */
+    htt_lockfile_rest(b, slot, 0);
+    htt_lockfile_take_idle(a, 9, 10, 0);
+    assert_int_equal(htt_lockfile_reuse_limit(a), 9);
+    assert_false(htt_lockfile_wake(b, slot));
+    assert_false(htt_lockfile_pin(b, slot, 5));
+    htt_lockfile_close(a, false);
+    htt_lockfile_close(b, false);
+    txn_free_disk(disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lockfile__has_the_documented_layout),
@@ -278,6 +363,10 @@ int main(void) {
         cmocka_unit_test(test_lockfile__slots_of_the_dead_are_cleared_others_kept),
         cmocka_unit_test(test_lockfile__all_slots_can_be_taken_and_come_back),
         cmocka_unit_test(test_lockfile__a_private_one_needs_no_file),
+        cmocka_unit_test(test_lockfile__the_highest_pin_counts_whoever_lives_resting_or_not),
+        cmocka_unit_test(test_lockfile__idle_pins_are_taken_by_age_and_epoch),
+        cmocka_unit_test(
+            test_lockfile__a_pin_that_was_taken_can_be_set_again_until_r_passes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,10 @@ static void test_metas__a_weak_page_counts_while_its_system_runs(void **state) {
     world_write(&world, 1, 8, 3, 9);
     assert_int_equal(world_read(&world), HTT_CORRUPT);
     assert_non_null(strstr(world.error.text, "not synced"));
+    world.source.ignore_weak = true; /* the system did not stop */
+    assert_int_equal(world_read(&world), HTT_CORRUPT);
+    assert_non_null(strstr(world.error.text, "a sync of 'kv.htt' failed"));
+    assert_null(strstr(world.error.text, "system stopped"));
     world_close(&world);
 }
 

@@ -81,12 +81,102 @@ static void test_pinboard__without_slots_an_older_pin_of_the_same_handle_does(vo
     htt_lockfile_close(lock, false);
 }
 
+/* What a writer does that needs the space: takes idle pins, then R passes them. */
+static void board_need_space(htt_lockfile *lock, uint64_t epoch) {
+    htt_lockfile_take_idle(lock, epoch, UINT64_MAX, 0);
+    atomic_store(&lock->area->synced_epoch, epoch);
+    (void)htt_lockfile_reuse_limit(lock);
+}
+
+static void test_pinboard__a_pin_rests_when_all_its_users_do(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *a, *b;
+    assert_int_equal(htt_pinboard_take(&board, 4, &a, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take(&board, 4, &b, NULL), HTT_OK);
+    htt_pinboard_rest(&board, a);
+    board_need_space(lock, 9);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 4);
+    assert_true(htt_pinboard_wake(&board, a));
+    htt_pinboard_rest(&board, a);
+    htt_pinboard_give(&board, b); /* the last that was awake */
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 4);
+    assert_true(htt_pinboard_wake(&board, a)); /* nobody wanted it */
+    htt_pinboard_rest(&board, a);
+    board_need_space(lock, 9);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), HTT_NO_PIN);
+    assert_false(htt_pinboard_wake(&board, a));
+    htt_pinboard_give(&board, a);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__who_comes_to_a_resting_pin_wakes_it(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *a, *b;
+    assert_int_equal(htt_pinboard_take(&board, 4, &a, NULL), HTT_OK);
+    htt_pinboard_rest(&board, a);
+    assert_int_equal(htt_pinboard_take(&board, 4, &b, NULL), HTT_OK);
+    assert_ptr_equal(a, b);
+    board_need_space(lock, 9);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 4);
+    htt_pinboard_give(&board, b); /* rests again */
+    board_need_space(lock, 9);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), HTT_NO_PIN);
+    assert_int_equal(htt_pinboard_take(&board, 4, &b, NULL), HTT_SNAPSHOT);
+    assert_false(htt_pinboard_wake(&board, a));
+    htt_pinboard_give(&board, a);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__a_lost_pin_is_lost_for_all_and_helps_nobody_else(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *a, *b, *c;
+    assert_int_equal(htt_pinboard_take(&board, 4, &a, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take(&board, 4, &b, NULL), HTT_OK);
+    htt_pinboard_rest(&board, a);
+    htt_pinboard_rest(&board, b);
+    board_need_space(lock, 9);
+    assert_false(htt_pinboard_wake(&board, a));
+    assert_int_equal(htt_pinboard_take(&board, 9, &c, NULL), HTT_OK);
+    assert_ptr_not_equal(c, a);
+    htt_pinboard_rest(&board, a); /* once more: nothing to keep */
+    assert_int_equal(htt_lockfile_count_pins(lock), 1);
+    assert_false(htt_pinboard_wake(&board, a));
+    htt_pinboard_give(&board, a);
+    assert_false(htt_pinboard_wake(&board, b));
+    htt_pinboard_give(&board, b);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 9);
+    htt_pinboard_give(&board, c);
+    /* Its slot is as good as any. */
+    assert_int_equal(htt_pinboard_take(&board, 10, &a, NULL), HTT_OK);
+    htt_pinboard_rest(&board, a);
+    assert_true(htt_pinboard_wake(&board, a));
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 10);
+    htt_pinboard_give(&board, a);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pinboard__users_of_one_epoch_share_a_slot),
         cmocka_unit_test(test_pinboard__slots_are_kept_and_used_again),
         cmocka_unit_test(test_pinboard__an_epoch_below_the_horizon_is_gone),
         cmocka_unit_test(test_pinboard__without_slots_an_older_pin_of_the_same_handle_does),
+        cmocka_unit_test(test_pinboard__a_pin_rests_when_all_its_users_do),
+        cmocka_unit_test(test_pinboard__who_comes_to_a_resting_pin_wakes_it),
+        cmocka_unit_test(test_pinboard__a_lost_pin_is_lost_for_all_and_helps_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

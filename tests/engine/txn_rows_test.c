@@ -122,6 +122,33 @@ static void test_rows__get_key_gives_the_key_as_it_was_written(void **state) {
     txn_free_disk(disk);
 }
 
+static void test_rows__put_replaces_the_form_of_the_key_too(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_store *store = txn_open(crash_fs_env(disk));
+    uint8_t one[8], scratch[8];
+    htt_datum keys[2], stored;
+    keys[0] = htt_integer(1, one);
+    assert_int_equal(htt_key_real(1.0, scratch, &keys[1]), HTT_OK);
+    htt_txn *txn = txn_begin(store, HTT_WRITE);
+    for (unsigned i = 0; i < 4; i++) {
+        const unsigned flags = i == 0 ? HTT_PUT_INSERT : HTT_PUT_REPLACE;
+        uint64_t count;
+        assert_int_equal(htt_put(txn, keys[i % 2], htt_null(), flags), HTT_OK);
+        assert_int_equal(htt_get_key(txn, keys[0], &stored), HTT_OK);
+        assert_int_equal(stored.type, keys[i % 2].type);
+        assert_int_equal(htt_put(txn, keys[1 - i % 2], htt_null(), HTT_PUT_INSERT), HTT_EXISTS);
+        assert_int_equal(htt_get_key(txn, keys[1], &stored), HTT_OK);
+        assert_int_equal(stored.type, keys[i % 2].type); /* a put that fails replaces nothing */
+        assert_int_equal(htt_count(txn, &count), HTT_OK);
+        assert_int_equal(count, 1);
+    }
+    txn_commit(txn);
+    txn_check(store);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 static void test_rows__a_value_got_can_be_put_again(void **state) {
     (void)state;
     for (unsigned flags = 0; flags <= HTT_OPEN_NO_MMAP; flags += HTT_OPEN_NO_MMAP) {
@@ -198,6 +225,34 @@ static void test_rows__get_many_gives_results_in_the_order_of_keys(void **state)
     }
 }
 
+/* With mmap, values of one run stay to the end of a read transaction, whatever is called. */
+static void test_rows__values_of_get_many_stay_while_more_is_read(void **state) {
+    (void)state;
+    enum { COUNT = 100 };
+    crash_fs *disk = crash_fs_new(1);
+    htt_store *store = txn_open(crash_fs_env(disk));
+    uint8_t scratch[COUNT][8];
+    htt_datum keys[COUNT], values[COUNT];
+    htt_rc results[COUNT];
+    txn_fill(store, 0, COUNT, 1, 3000);
+    txn_fill(store, COUNT, 2 * COUNT, 1, 50);
+    htt_txn *txn = txn_begin(store, HTT_READ);
+    for (size_t i = 0; i < COUNT; i++)
+        keys[i] = htt_integer((int64_t)(i + COUNT / 2), scratch[i]);
+    assert_int_equal(htt_get_many(txn, keys, COUNT, values, results), HTT_OK);
+    txn_expect(txn, 0, 2 * COUNT, 1);
+    for (uint64_t i = 2; i < 10; i++)
+        txn_fill(store, 0, 2 * COUNT, i, 50);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(results[i], HTT_OK);
+        assert_int_equal(values[i].size, i < COUNT / 2 ? 3000 : 50);
+        assert_int_equal(*(const uint8_t *)values[i].data, 1);
+    }
+    txn_commit(txn);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 static void test_rows__a_copy_lives_on(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
@@ -231,8 +286,10 @@ int main(void) {
         cmocka_unit_test(test_rows__types_and_bytes_that_make_no_sense_are_misuse),
         cmocka_unit_test(test_rows__insert_and_replace_say_what_is_there),
         cmocka_unit_test(test_rows__get_key_gives_the_key_as_it_was_written),
+        cmocka_unit_test(test_rows__put_replaces_the_form_of_the_key_too),
         cmocka_unit_test(test_rows__a_value_got_can_be_put_again),
         cmocka_unit_test(test_rows__get_many_gives_results_in_the_order_of_keys),
+        cmocka_unit_test(test_rows__values_of_get_many_stay_while_more_is_read),
         cmocka_unit_test(test_rows__a_copy_lives_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "txn_support.h"
 
+#include "htt_host.h"
+
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,6 +184,32 @@ static void test_store__declare_does_not_wait_for_a_write_transaction_of_its_own
     txn_free_disk(disk);
 }
 
+static void test_store__info_tells_the_owner_as_of_the_open(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_host_owner owner;
+    htt_host_root root;
+    htt_info info;
+    crash_fs_put_file(disk, "/data/app.db", "x", 1);
+    htt_options options = txn_options(crash_fs_env(disk));
+    htt_store *store = NULL, *other = NULL;
+    assert_int_equal(htt_open("/data/a/kv.htt", &options, &store, NULL), HTT_OK);
+    htt_store_info(store, &info);
+    assert_string_equal(info.owner, "");
+    assert_int_equal(htt_host_describe(store, "/data/app.db", &owner), HTT_OK);
+    assert_int_equal(htt_host_claim(store, &owner, &root), HTT_OK);
+    htt_store_info(store, &info);
+    assert_string_equal(info.owner, ""); /* fixed while it is open */
+    assert_int_equal(htt_open("/data/a/kv.htt", &options, &other, NULL), HTT_OK);
+    htt_store_info(other, &info);
+    assert_string_equal(info.owner, "../app.db");
+    assert_int_equal(htt_put_text(other, "a", "b"), HTT_READONLY);
+    assert_non_null(strstr(htt_errmsg(other), "'../app.db'"));
+    htt_close(other);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store__options_that_make_no_sense_are_misuse),
@@ -190,6 +218,7 @@ int main(void) {
         cmocka_unit_test(test_store__close_aborts_what_is_open),
         cmocka_unit_test(test_store__the_declaration_is_replaced_durably),
         cmocka_unit_test(test_store__declare_does_not_wait_for_a_write_transaction_of_its_own),
+        cmocka_unit_test(test_store__info_tells_the_owner_as_of_the_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,6 +247,55 @@ static void test_txn__a_broken_transaction_can_only_be_aborted(void **state) {
     txn_free_disk(disk);
 }
 
+static void test_txn__a_commit_that_fails_says_why_through_the_store(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    fault_env *fault = fault_env_new(crash_fs_env(disk));
+    htt_store *store = txn_open(fault_env_table(fault));
+    txn_fill(store, 0, 10, 1, 100);
+    htt_txn *txn = txn_begin(store, HTT_WRITE);
+    txn_put(txn, 0, 2, 100);
+    fault_env_arm(fault, &(fault_plan){.kinds = FAULT_SYNC, .nth = 1, .error = EIO});
+    assert_int_equal(htt_commit(txn), HTT_IO);
+    assert_non_null(strstr(htt_errmsg(store), "cannot sync '" TXN_PATH "'"));
+    fault_env_disarm(fault);
+    assert_int_equal(txn_read(store, 0), 1); /* nothing was committed */
+    assert_int_equal(htt_begin(store, HTT_WRITE, &txn), HTT_POISONED);
+    htt_close(store);
+    fault_env_free(fault);
+    txn_free_disk(disk);
+}
+
+static void test_txn__a_reader_without_a_slot_is_told_that_all_are_taken(void **state) {
+    (void)state;
+    crash_fs *disk = crash_fs_new(1);
+    htt_store *busy = txn_open(crash_fs_env(disk));
+    htt_store *store = txn_open(crash_fs_new_process(disk));
+    htt_txn *txn, *other;
+    uint32_t slot;
+    txn_fill(busy, 0, 10, 1, 100);
+    txn = txn_begin(busy, HTT_READ);
+    other = txn_begin(busy, HTT_READ); /* the same state: the same slot */
+    for (uint32_t i = 1; i < HTT_LOCK_SLOTS; i++)
+        assert_int_equal(htt_lockfile_take_slot(busy->lock, &slot, NULL), HTT_OK);
+    htt_abort(other);
+    assert_int_equal(htt_begin(store, HTT_READ, &other), HTT_FULL);
+    assert_non_null(strstr(htt_errmsg(store), "all 2046 reader slots"));
+    htt_txn *writer = txn_begin(store, HTT_WRITE);
+    htt_cursor *cursor;
+    txn_put(writer, 1, 2, 100);
+    assert_int_equal(htt_cursor_open(writer, &cursor), HTT_FULL);
+    txn_commit(writer);
+    other = txn_begin(busy, HTT_READ); /* its own older pin keeps the newer state, too */
+    assert_int_equal(txn_get(other, 1), 2);
+    txn_commit(other);
+    txn_commit(txn);
+    htt_close(busy);
+    assert_int_equal(txn_read(store, 1), 2);
+    htt_close(store);
+    txn_free_disk(disk);
+}
+
 static void test_txn__calls_without_a_transaction_are_misuse(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
@@ -428,6 +477,8 @@ int main(void) {
         cmocka_unit_test(test_txn__an_abort_leaves_nothing),
         cmocka_unit_test(test_txn__a_file_that_was_cut_is_an_error_at_the_next_begin),
         cmocka_unit_test(test_txn__a_broken_transaction_can_only_be_aborted),
+        cmocka_unit_test(test_txn__a_commit_that_fails_says_why_through_the_store),
+        cmocka_unit_test(test_txn__a_reader_without_a_slot_is_told_that_all_are_taken),
         cmocka_unit_test(test_txn__calls_without_a_transaction_are_misuse),
         cmocka_unit_test(test_txn__a_file_with_an_owner_is_read_only),
         cmocka_unit_test(test_txn__threads_share_a_store),

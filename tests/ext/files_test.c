@@ -4,6 +4,7 @@
  */
 #include "fixture.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include "engine/htt.h"
+#include "test_env_fault.h"
+
+extern const struct htt_env *htt_arguments_env; /* ext/arguments.h */
 
 enum { FILES_NOBODY = 65534 }; /* a user without rights */
 
@@ -121,6 +125,39 @@ static void test_files__not_htt_newer_and_damaged_are_told_apart(void **state) {
     write_file(fixture_path(state, "empty.htt"), "", 0);
     expect_error(db, "CREATE VIRTUAL TABLE kv USING htt('empty.htt')", SQLITE_NOTADB, "empty.htt");
     expect(db, "SELECT count(*) FROM sqlite_schema WHERE name IN ('kv', 'htt_store')", "0");
+}
+
+/* Neither the failed CREATE's own file, nor a file of the user, is taken for the other. */
+static void test_files__create_that_failed_is_not_in_the_way_of_the_next(void **state) {
+    sqlite3 *const db = fixture_db(state);
+    fault_env *const fault = fault_env_new(htt_env_system());
+    htt_arguments_env = fault_env_table(fault);
+    static const unsigned kinds[] = {FAULT_OPEN, FAULT_LOCK, FAULT_RESERVE, FAULT_MAP, FAULT_WRITE};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const fault_plan plan = {
+            .kinds = kinds[i], .nth = 1, .persistent = true, .error = ENOSPC, .suffix = "-lock"};
+        fault_env_arm(fault, &plan);
+        if (kinds[i] == FAULT_WRITE) { /* that of the file itself, which cannot be removed then */
+            fault_env_arm(fault, &(fault_plan){.kinds = FAULT_WRITE | FAULT_UNLINK,
+                                               .nth = 1,
+                                               .persistent = true,
+                                               .error = ENOSPC});
+        }
+        expect_error(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt')", SQLITE_ERROR,
+                     "No space left");
+        assert_true(fault_env_failures(fault) > 0);
+        fault_env_disarm(fault);
+        assert_int_equal(file_exists(fixture_path(state, "kv.htt")), kinds[i] == FAULT_WRITE);
+        run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 2);"
+                "DROP TABLE kv");
+        assert_int_equal(unlink(fixture_path(state, "kv.htt")), 0);
+        write_file(fixture_path(state, "kv.htt"), "", 0);
+        expect_error(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt')", SQLITE_NOTADB,
+                     "kv.htt' is empty");
+        assert_int_equal(unlink(fixture_path(state, "kv.htt")), 0);
+    }
+    htt_arguments_env = NULL;
+    fault_env_free(fault);
 }
 
 static void test_files__damaged_header_is_corruption(void **state) {
@@ -262,8 +299,8 @@ static void test_files__schema_that_names_a_file_does_not_get_it(void **state) {
     assert_int_equal(sqlite3_close(hostile), SQLITE_OK);
     hostile = fixture_open(state, "hostile.db");
     expect_error(hostile, "SELECT * FROM kv", SQLITE_ERROR, "htt_store has no row for 'kv.htt'");
-    run(hostile, "CREATE TABLE htt_store(name, uuid); "
-                 "INSERT INTO htt_store VALUES ('kv.htt', zeroblob(16))");
+    run(hostile, "CREATE TABLE htt_store(id INTEGER PRIMARY KEY, name, uuid, root, acked, state); "
+                 "INSERT INTO htt_store VALUES (1, 'kv.htt', zeroblob(16), NULL, 0, 'live')");
     expect_error(hostile, "SELECT * FROM kv", SQLITE_ERROR, "kv.htt");
     assert_int_equal(sqlite3_close(hostile), SQLITE_OK);
 }
@@ -280,7 +317,22 @@ static void test_files__drop_leaves_the_file(void **state) {
     run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (1, 2);"
             "DROP TABLE kv");
     assert_true(file_exists(fixture_path(state, "kv.htt")));
+    expect(db, "SELECT name, state FROM htt_store", "kv.htt|dropped");
+    run(db, "CREATE VIRTUAL TABLE again USING htt('kv.htt')");
+    expect(db, "SELECT * FROM again", "1|2");
+    expect(db, "SELECT name, state FROM htt_store", "kv.htt|live");
+}
+
+static void test_files__drop_leaves_the_file_of_a_memory_database(void **state) {
+    sqlite3 *const db = fixture_open(state, ":memory:");
+    char *const sql = sqlite3_mprintf("CREATE VIRTUAL TABLE kv USING htt('%q');"
+                                      "INSERT INTO kv VALUES (1, 2); DROP TABLE kv",
+                                      fixture_path(state, "kv.htt"));
+    run(db, sql);
+    sqlite3_free(sql);
+    assert_true(file_exists(fixture_path(state, "kv.htt")));
     expect(db, "SELECT count(*) FROM htt_store", "0");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 /* Root may write everything: these tests are somebody else meanwhile. */
@@ -368,89 +420,6 @@ static void test_files__readonly_database_reads(void **state) {
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }
 
-/* What C programs write reads as key, value, and the other way round. */
-static void test_files__c_interface_and_sql_share_a_file(void **state) {
-    sqlite3 *const db = fixture_db(state);
-    htt_store *store;
-    htt_txn *txn;
-    int64_t number;
-    char *text;
-    assert_int_equal(htt_open(fixture_path(state, "c.htt"), NULL, &store, NULL), HTT_OK);
-    assert_int_equal(htt_put_text(store, "hostname", "www.example.com"), HTT_OK);
-    assert_int_equal(htt_put_int(store, "port", 443), HTT_OK);
-    assert_int_equal(htt_begin(store, HTT_WRITE, &txn), HTT_OK);
-    assert_int_equal(htt_put(txn, htt_blob("\1\2", 2), htt_blob("\3", 1), 0), HTT_OK);
-    assert_int_equal(htt_put(txn, htt_text("nothing"), htt_null(), 0), HTT_OK);
-    assert_int_equal(htt_commit(txn), HTT_OK);
-    run(db, "CREATE VIRTUAL TABLE c USING htt('c.htt')");
-    expect(
-        db, "SELECT key, value, typeof(value) FROM c ORDER BY key",
-        "hostname|www.example.com|text\nnothing|NULL|null\nport|443|integer\nx'0102'|x'03'|blob");
-    run(db, "UPDATE c SET value = value + 1 WHERE key = 'port';"
-            "INSERT INTO c VALUES ('user', 'me')");
-    assert_int_equal(htt_get_int(store, "port", &number), HTT_OK);
-    assert_int_equal(number, 444);
-    assert_int_equal(htt_get_text(store, "user", &text), HTT_OK);
-    assert_string_equal(text, "me");
-    htt_free(text);
-    htt_close(store);
-}
-
-static sqlite3 *damage_values(void **state, const char *options) {
-    sqlite3 *db = fixture_db(state);
-    char *const sql = sqlite3_mprintf("CREATE VIRTUAL TABLE kv USING htt('kv.htt'%s);"
-                                      "INSERT INTO kv VALUES (1, zeroblob(300000)), (2, 'two')",
-                                      options);
-    run(db, sql);
-    sqlite3_free(sql);
-    db = fixture_reopen(state);
-    struct stat found;
-    FILE *const file = fopen(fixture_path(state, "kv.htt"), "r+b");
-    assert_non_null(file);
-    assert_int_equal(fstat(fileno(file), &found), 0);
-    /* The largest run of zeros is in the value's pages. */
-    long zeros = 0;
-    for (long at = 0; at < found.st_size && zeros < 100000; at++) {
-        zeros = fgetc(file) == 0 ? zeros + 1 : 0;
-    }
-    assert_int_equal(zeros, 100000);
-    const long damaged = ftell(file);
-    assert_int_equal(fclose(file), 0);
-    damage_file(fixture_path(state, "kv.htt"), damaged);
-    return db;
-}
-
-/* A damaged value is an error where it is read, only there, and costs the statement alone. */
-static void damage_check(void **state, const char *options) {
-    sqlite3 *const db = damage_values(state, options);
-    run(db, "BEGIN; CREATE TABLE t(x); INSERT INTO t VALUES (1)");
-    expect_error(db, "SELECT length(value) FROM kv WHERE key = 1", SQLITE_CORRUPT_VTAB, "page");
-    expect_error(db, "SELECT length(value) FROM kv WHERE key IN (1, 2)", SQLITE_CORRUPT_VTAB, "");
-    expect_error(db, "SELECT sum(length(value)) FROM kv", SQLITE_CORRUPT_VTAB, "page");
-    expect(db, "SELECT count(*) FROM kv", "2");
-    expect(db, "SELECT key FROM kv ORDER BY key", "1\n2");
-    expect(db, "SELECT key FROM kv WHERE key = 1", "1");
-    expect(db, "SELECT count(*) FROM kv WHERE key IN (1, 2)", "2");
-    expect(db, "SELECT value FROM kv WHERE key = 2", "two");
-    run(db, "COMMIT");
-    expect(db, "SELECT count(*) FROM t", "1");
-    expect(db, "SELECT count(*) > 0 FROM htt_check('kv') WHERE page > 0 AND reason <> ''", "1");
-    run(db, "BEGIN; INSERT INTO t VALUES (2)");
-    expect_error(db, "UPDATE kv SET value = value || 'x' WHERE key = 1", SQLITE_CORRUPT_VTAB, "");
-    run(db, "UPDATE kv SET value = 'new' WHERE key = 1; COMMIT"); /* the old one is not read */
-    expect(db, "SELECT * FROM kv ORDER BY key", "1|new\n2|two");
-    expect(db, "SELECT count(*) FROM t", "2");
-    expect(db, "SELECT problem FROM htt_check('kv')", "ok");
-}
-
-static void test_files__damaged_value_leaves_the_transaction_alive(void **state) {
-    damage_check(state, "");
-}
-
-static void test_files__damaged_value_without_mmap(void **state) {
-    damage_check(state, ", mmap=off");
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         fixture_test(test_files__relative_names_begin_at_the_database),
@@ -459,6 +428,7 @@ int main(void) {
         fixture_test(test_files__names_that_make_no_sense_are_refused),
         fixture_test(test_files__only_regular_files_and_no_links),
         fixture_test(test_files__not_htt_newer_and_damaged_are_told_apart),
+        fixture_test(test_files__create_that_failed_is_not_in_the_way_of_the_next),
         fixture_test(test_files__damaged_header_is_corruption),
         fixture_test(test_files__existing_file_is_taken_if_its_columns_fit),
         fixture_test(test_files__further_columns_are_null_in_old_rows),
@@ -470,13 +440,11 @@ int main(void) {
         fixture_test(test_files__schema_that_names_a_file_does_not_get_it),
         fixture_test(test_files__temp_is_refused),
         fixture_test(test_files__drop_leaves_the_file),
+        fixture_test(test_files__drop_leaves_the_file_of_a_memory_database),
         fixture_test(test_files__readonly_file_is_read),
         fixture_test(test_files__readonly_directory_is_read),
         fixture_test(test_files__unreadable_file_and_directory),
         fixture_test(test_files__readonly_database_reads),
-        fixture_test(test_files__c_interface_and_sql_share_a_file),
-        fixture_test(test_files__damaged_value_leaves_the_transaction_alive),
-        fixture_test(test_files__damaged_value_without_mmap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

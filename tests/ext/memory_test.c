@@ -32,9 +32,14 @@ static void *memory_realloc(void *memory, int size) {
     return memory_fails() ? NULL : memory_system.xRealloc(memory, size);
 }
 
-static const char *const memory_work[] = {
-    "PRAGMA synchronous = OFF",
+/* The rows go into the outbox, or every commit folds. */
+static const char *const memory_creates[] = {
     "CREATE VIRTUAL TABLE kv USING htt('kv.htt', sync=off, k TEXT PRIMARY KEY, a INT, b NOT NULL)",
+    "CREATE VIRTUAL TABLE kv USING htt('kv.htt', sync=off, fold_rows=1, k TEXT PRIMARY KEY, a INT, "
+    "b NOT NULL)",
+};
+
+static const char *const memory_work[] = {
     "INSERT INTO kv VALUES ('one', '1', x'01'), ('two', 2.0, zeroblob(3000)), (3, NULL, 'three')",
     "SELECT * FROM kv WHERE k = 'two'",
     "SELECT count(*), sum(length(b)) FROM kv WHERE k IN ('one', 'two', 3, 'four')",
@@ -61,7 +66,7 @@ static const char *const memory_work[] = {
 enum { MEMORY_STATEMENTS = sizeof memory_work / sizeof memory_work[0] };
 
 /* Opens and runs all statements, whatever fails. False: so many allocations there are not. */
-static bool memory_run(const char *path, unsigned fail_at, bool fail_on) {
+static bool memory_run(const char *path, const char *create, unsigned fail_at, bool fail_on) {
     sqlite3 *db = NULL;
     char *message = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -71,6 +76,10 @@ static bool memory_run(const char *path, unsigned fail_at, bool fail_on) {
     memory_fail_on = fail_on;
     const int rc = sqlite3_htt_init(db, &message, NULL);
     sqlite3_free(message);
+    if (rc == SQLITE_OK) {
+        (void)sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+        (void)sqlite3_exec(db, create, NULL, NULL, NULL);
+    }
     for (int i = 0; i < MEMORY_STATEMENTS && rc == SQLITE_OK; i++) {
         (void)sqlite3_exec(db, memory_work[i], NULL, NULL, NULL);
     }
@@ -83,7 +92,8 @@ static bool memory_run(const char *path, unsigned fail_at, bool fail_on) {
 /* What was left by a round is a database, and its table, if it is there, is sound. */
 static void memory_check(const char *path) {
     sqlite3 *const db = fixture_open_path(path);
-    char *const table = fixture_query(db, "SELECT name FROM sqlite_schema WHERE rootpage = 0");
+    char *const table =
+        fixture_query(db, "SELECT name FROM sqlite_schema WHERE rootpage = 0 AND type = 'table'");
     if (table[0] != '\0') {
         char *const sql = sqlite3_mprintf("SELECT * FROM htt_check('%q')", table);
         expect(db, sql, "ok");
@@ -93,7 +103,7 @@ static void memory_check(const char *path) {
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-static void memory_sweep(bool fail_on) {
+static void memory_sweep(const char *create, bool fail_on) {
     const bool every = getenv("HTT_TEST_LONG") != NULL;
     bool reached = true;
     unsigned rounds = 0;
@@ -102,7 +112,7 @@ static void memory_sweep(bool fail_on) {
         char path[512];
         fixture_make_folder(folder, sizeof folder);
         snprintf(path, sizeof path, "%s/test.db", folder);
-        reached = memory_run(path, at, fail_on);
+        reached = memory_run(path, create, at, fail_on);
         memory_check(path);
         fixture_remove_folder(folder);
         rounds++;
@@ -112,18 +122,30 @@ static void memory_sweep(bool fail_on) {
 
 static void test_memory__each_allocation_fails_once(void **state) {
     (void)state;
-    memory_sweep(false);
+    memory_sweep(memory_creates[0], false);
 }
 
 static void test_memory__all_allocations_fail_from_one_on(void **state) {
     (void)state;
-    memory_sweep(true);
+    memory_sweep(memory_creates[0], true);
+}
+
+static void test_memory__each_allocation_fails_once_where_every_commit_folds(void **state) {
+    (void)state;
+    memory_sweep(memory_creates[1], false);
+}
+
+static void test_memory__all_allocations_fail_where_every_commit_folds(void **state) {
+    (void)state;
+    memory_sweep(memory_creates[1], true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory__each_allocation_fails_once),
         cmocka_unit_test(test_memory__all_allocations_fail_from_one_on),
+        cmocka_unit_test(test_memory__each_allocation_fails_once_where_every_commit_folds),
+        cmocka_unit_test(test_memory__all_allocations_fail_where_every_commit_folds),
     };
     sqlite3_mem_methods methods;
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory_system) != SQLITE_OK) {

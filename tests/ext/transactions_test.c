@@ -139,9 +139,11 @@ static void test_transaction__create_has_savepoints_of_its_own(void **state) {
 static void test_transaction__drop_leaves_the_file_with_what_was_written(void **state) {
     sqlite3 *const db = transactions_make(state);
     run(db, "BEGIN; INSERT INTO kv VALUES (2, 'two'); DROP TABLE kv; COMMIT");
-    expect(db, "SELECT count(*) FROM htt_store", "0");
+    expect(db, "SELECT name, state FROM htt_store", "kv.htt|dropped");
+    expect(db, "SELECT count(*) FROM htt_outbox", "0");
     run(db, "CREATE VIRTUAL TABLE again USING htt('kv.htt')");
     expect(db, "SELECT * FROM again ORDER BY key", "1|one\n2|two");
+    expect(db, "SELECT name, state FROM htt_store", "kv.htt|live");
 }
 
 static void test_transaction__drop_rolled_back_brings_the_table_back(void **state) {
@@ -279,12 +281,16 @@ static void test_transaction__triggers_write_to_it(void **state) {
     expect(db, all, "1|by trigger\n2|by trigger");
 }
 
+/* Files that keep their own root: those of databases without a file. */
 static void test_transaction__second_writer_of_the_file_waits_and_then_is_busy(void **state) {
-    sqlite3 *const db = fixture_db(state);
-    sqlite3 *const other = fixture_open(state, "other.db");
-    run(db, "CREATE VIRTUAL TABLE kv USING htt('kv.htt', busy_timeout=0)");
-    run(other, "CREATE VIRTUAL TABLE kv USING htt('kv.htt', busy_timeout=0);"
-               "INSERT INTO kv VALUES (0, 'zero')");
+    sqlite3 *const db = fixture_open(state, ":memory:");
+    sqlite3 *const other = fixture_open(state, ":memory:");
+    char *const sql = sqlite3_mprintf("CREATE VIRTUAL TABLE kv USING htt('%q', busy_timeout=0)",
+                                      fixture_path(state, "kv.htt"));
+    run(db, sql);
+    run(other, sql);
+    sqlite3_free(sql);
+    run(other, "INSERT INTO kv VALUES (0, 'zero')");
     run(db, "BEGIN; INSERT INTO kv VALUES (1, 'one')");
     run(other, "BEGIN; CREATE TABLE t(x)");
     expect_error(other, "INSERT INTO kv VALUES (2, 'two')", SQLITE_BUSY, "");
@@ -298,6 +304,27 @@ static void test_transaction__second_writer_of_the_file_waits_and_then_is_busy(v
     run(other, "INSERT INTO kv VALUES (2, 'two'); COMMIT");
     expect(db, all, "0|zero\n1|one\n2|two");
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Files whose root a database keeps: its write lock is theirs, and other databases stay out. */
+static void test_transaction__hosted_file_is_written_through_one_database(void **state) {
+    sqlite3 *const db = transactions_make(state);
+    sqlite3 *const same = fixture_open(state, NULL);
+    sqlite3 *const other = fixture_open(state, "other.db");
+    run(db, "BEGIN; INSERT INTO kv VALUES (2, 'two')");
+    expect_error(same, "INSERT INTO kv VALUES (3, 'three')", SQLITE_BUSY, "database is locked");
+    expect(same, all, "1|one");
+    run(db, "COMMIT");
+    run(same, "INSERT INTO kv VALUES (3, 'three')");
+    expect(db, all, "1|one\n2|two\n3|three");
+    const char *const message = "belongs to the database 'test.db'";
+    expect_error(other,
+                 "CREATE VIRTUAL TABLE kv USING htt('kv.htt'); INSERT INTO kv VALUES (4, 'x')",
+                 SQLITE_READONLY, message);
+    expect(db, all, "1|one\n2|two\n3|three");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(sqlite3_close(same), SQLITE_OK);
 }
 
 int main(void) {
@@ -324,6 +351,7 @@ int main(void) {
         fixture_test(test_transaction__closing_rolls_back),
         fixture_test(test_transaction__triggers_write_to_it),
         fixture_test(test_transaction__second_writer_of_the_file_waits_and_then_is_busy),
+        fixture_test(test_transaction__hosted_file_is_written_through_one_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,9 +295,11 @@ class Sql(Case):
         values = [None, 1, 2.0, "text", b"blob", "v" * 10000]
         rows = [(k, values[i % len(values)]) for i, k in enumerate(keys)]
         database.executemany("INSERT INTO kv VALUES (?, ?)", rows)
+        found = self.rows_by_sql(database, "kv")
+        database.close()  # the last one to leave folds, and the file's meta pages follow
         self.check()
         self.expect_rows(rows)
-        self.expect_rows(self.rows_by_sql(database, "kv"))
+        self.expect_rows(found)
 
     def test_rows_with_columns(self):
         database = self.connect()
@@ -317,6 +319,7 @@ class Sql(Case):
         database.execute("COMMIT")
         rows = [(key, list(columns)) for key, *columns in self.rows_by_sql(database, "users")]
         self.assertEqual(len(rows), 3334)
+        database.close()
         self.check()
         self.expect_rows(rows)
 
@@ -473,6 +476,17 @@ class Damaged(Case):
                 self.assertIn(status, (1, 2))
                 found = "\n".join(lines) + err
                 self.assertTrue(any(part in found for part in text.split("|")), found)
+
+    def test_pages_are_not_told_behind_the_end_of_the_file(self):
+        data, kinds = self.make()
+        holds = next(page for page, use in kinds.items() if use == "M holds")
+        count = holds * 4096 + 64 + 84
+        data[count:count + 4] = b"\xff" * 4
+        self.repair(data, holds, holds)
+        self.write(data)
+        status, lines, err = dump(self.path, "--pages")
+        self.assertEqual((status, len(lines)), (1, len(data) // 4096))
+        self.assertIn("its state 4294967295 pages", err)
 
     def test_what_is_no_htt_file_is_told(self):
         data, kinds = self.make()

@@ -3,8 +3,9 @@
  * The simulated disk as an htt_env: what each call does. The disk itself and the writing of its
  * log are in test_env_crash_disk.c, the reading of the log in test_env_crash_replay.c.
  *
- * The bytes of a file are a memfd, so mappings are real ones: each has an address of its own, a
- * read-only one cannot be written, and reading past the file's end is SIGBUS as on a disk.
+ * The bytes of a file that was mapped are a memfd, so mappings are real ones: each has an address
+ * of its own, a read-only one cannot be written, and reading past the file's end is SIGBUS as on a
+ * disk.
  */
 #include "support/test_env_crash_private.h"
 
@@ -20,6 +21,24 @@
 static int crash_begin(crash_process *process) {
     pthread_mutex_lock(&process->fs->mutex);
     return process->dead ? EIO : 0;
+}
+
+/* Something is about to change: this may be where the process dies, or the call fails. */
+static int crash_change(crash_process *process) {
+    if (process->left == 0) {
+        process->left = SIZE_MAX;
+        if (!process->fails) {
+            crash_kill(process);
+        }
+        return EIO;
+    }
+    process->left -= process->left != SIZE_MAX ? 1 : 0;
+    return 0;
+}
+
+static int crash_begin_change(crash_process *process) {
+    const int rc = crash_begin(process);
+    return rc == 0 ? crash_change(process) : rc;
 }
 
 static void crash_end(crash_process *process) {
@@ -40,6 +59,9 @@ static int crash_open(void *context, const char *path, unsigned flags, htt_file 
         rc = EEXIST;
     } else if (rc == 0 && !exists && (flags & HTT_FILE_CREATE) == 0) {
         rc = ENOENT;
+    }
+    if (rc == 0 && !exists) {
+        rc = crash_change(process);
     }
     if (rc == 0) {
         htt_file *file = crash_memory(NULL, sizeof *file);
@@ -90,12 +112,9 @@ static int crash_read(void *context, htt_file *file, void *buffer, size_t size, 
     if (rc == 0) {
         const crash_inode *inode = &process->fs->inodes[file->inode];
         const uint64_t left = offset < inode->size ? inode->size - offset : 0;
-        const size_t end = left < size ? (size_t)left : size;
-        while (done < end) {
-            const ssize_t got =
-                pread(inode->memory, (uint8_t *)buffer + done, end - done, (off_t)(offset + done));
-            crash_require(got > 0, "pread");
-            done += (size_t)got;
+        done = left < size ? (size_t)left : size;
+        if (done > 0) {
+            memcpy(buffer, inode->bytes + offset, done);
         }
         rc = done < size ? EIO : 0;
     }
@@ -127,15 +146,17 @@ static int crash_write(void *context, htt_file *file, const void *buffer, size_t
                        uint64_t offset) {
     crash_process *process = context;
     crash_fs *fs = process->fs;
-    int rc = crash_begin(process);
+    int rc = crash_begin_change(process);
     if (rc == 0) {
         rc = crash_may_grow(fs, file, offset + size);
     }
     if (rc == 0 && size > 0) {
         crash_inode *inode = &fs->inodes[file->inode];
         crash_record_stores(fs);
-        crash_write_all(inode, buffer, size, offset);
-        inode->size = offset + size > inode->size ? offset + size : inode->size;
+        if (offset + size > inode->size) {
+            crash_set_size(inode, offset + size);
+        }
+        memcpy(inode->bytes + offset, buffer, size);
         crash_log_bytes(fs, CRASH_WRITE, file->inode, offset, buffer, size);
         crash_refresh_shadow(inode);
     }
@@ -145,7 +166,7 @@ static int crash_write(void *context, htt_file *file, const void *buffer, size_t
 
 static int crash_resize(crash_process *process, htt_file *file, crash_kind kind, uint64_t size) {
     crash_fs *fs = process->fs;
-    int rc = crash_begin(process);
+    int rc = crash_begin_change(process);
     if (rc == 0) {
         rc = crash_may_grow(fs, file, size);
     }
@@ -172,7 +193,7 @@ static int crash_truncate(void *context, htt_file *file, uint64_t size) {
 
 static int crash_sync(void *context, htt_file *file) {
     crash_process *process = context;
-    const int rc = crash_begin(process);
+    const int rc = crash_begin_change(process);
     if (rc == 0) {
         crash_record_stores(process->fs);
         (void)crash_log(process->fs, CRASH_SYNC, file->inode);
@@ -218,7 +239,7 @@ static int crash_path_info(void *context, const char *path, htt_file_info *info_
 static int crash_unlink(void *context, const char *path) {
     crash_process *process = context;
     crash_fs *fs = process->fs;
-    int rc = crash_begin(process);
+    int rc = crash_begin_change(process);
     const size_t i = crash_names_find(&fs->names, path);
     if (rc == 0 && i == fs->names.count) {
         rc = ENOENT;
@@ -236,7 +257,7 @@ static int crash_unlink(void *context, const char *path) {
 
 static int crash_sync_directory(void *context, const char *path) {
     crash_process *process = context;
-    const int rc = crash_begin(process);
+    const int rc = crash_begin_change(process);
     if (rc == 0) {
         crash_record_stores(process->fs);
         crash_log(process->fs, CRASH_SYNC_DIRECTORY, 0)->path = crash_copy_text(path);
@@ -258,6 +279,7 @@ static int crash_map_file(void *context, htt_file *file, size_t size, bool writa
     }
     if (rc == 0) {
         const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+        crash_expose(&fs->inodes[file->inode]);
         address = mmap(NULL, size, protection, MAP_SHARED, fs->inodes[file->inode].memory, 0);
         rc = address == MAP_FAILED ? errno : 0;
     }

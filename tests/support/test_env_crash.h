@@ -69,6 +69,21 @@ const htt_env *crash_fs_new_process(crash_fs *fs);
  */
 void crash_fs_kill_process(crash_fs *fs, const htt_env *process);
 
+/*
+ * The process kills itself in the call that would do its operation number `after` from now (0 = its
+ * next): that operation is not done. `died` (NULL: nothing) is called then, under the disk's lock:
+ * it must not call this environment.
+ */
+void crash_fs_kill_later(crash_fs *fs, const htt_env *process, size_t after,
+                         void (*died)(void *arg), void *arg);
+
+/* That operation fails with EIO instead, once, and is not done; the process lives on. */
+void crash_fs_fail_later(crash_fs *fs, const htt_env *process, size_t after);
+/* Nothing of that is to come: it was done, or never said. */
+bool crash_fs_is_spared(crash_fs *fs, const htt_env *process);
+/* Neither: what crash_fs_kill_later or crash_fs_fail_later said is forgotten. */
+void crash_fs_spare(crash_fs *fs, const htt_env *process);
+
 /* Total bytes of all files, above which writes fail with ENOSPC. UINT64_MAX (default): none. */
 void crash_fs_set_capacity(crash_fs *fs, uint64_t bytes);
 

@@ -15,6 +15,7 @@
 
 #define CRASH_PROCESS_FIRST 1000u  /* first process id */
 #define CRASH_BLOCK 512u           /* stores through mappings are found in such pieces */
+#define CRASH_PAGE ((size_t)4096)  /* of mappings */
 #define CRASH_CLOCK_START 1000000u /* microseconds; not 0, so that 0 can mean "never" */
 
 /* ---------------------------------------------------------- small helpers */
@@ -84,23 +85,75 @@ bool crash_same_directory(const char *path, const char *other) {
 
 /* ------------------------------------------------------------------ bytes */
 
-void crash_read_all(const crash_inode *inode, uint8_t *bytes) {
-    size_t done = 0;
-    while (done < inode->size) {
-        const ssize_t got = pread(inode->memory, bytes + done, inode->size - done, (off_t)done);
-        crash_require(got > 0, "pread");
-        done += (size_t)got;
+/* Makes room for so many bytes; size stays. */
+static void crash_set_capacity(crash_inode *inode, size_t capacity) {
+    if (inode->memory < 0) {
+        inode->bytes = crash_memory(inode->bytes, capacity);
+    } else {
+        void *const moved = inode->bytes == NULL
+                                ? mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                       inode->memory, 0)
+                                : mremap(inode->bytes, inode->capacity, capacity, MREMAP_MAYMOVE);
+        crash_require(moved != MAP_FAILED, "mmap");
+        inode->bytes = moved;
     }
+    inode->capacity = capacity;
 }
 
-void crash_write_all(const crash_inode *inode, const uint8_t *bytes, size_t size, uint64_t offset) {
-    size_t done = 0;
-    while (done < size) {
-        const ssize_t put =
-            pwrite(inode->memory, bytes + done, size - done, (off_t)(offset + done));
-        crash_require(put > 0, "pwrite");
-        done += (size_t)put;
+void crash_set_size(crash_inode *inode, uint64_t size) {
+    if (size > inode->capacity) {
+        const size_t wanted = (size_t)size + (size_t)size / 2;
+        crash_set_capacity(inode, (wanted / CRASH_PAGE + 1) * CRASH_PAGE);
     }
+    if (inode->memory >= 0) {
+        crash_require(ftruncate(inode->memory, (off_t)size) == 0, "ftruncate");
+    } else if (size > inode->size) {
+        memset(inode->bytes + inode->size, 0, (size_t)(size - inode->size));
+    }
+    inode->size = size;
+}
+
+/* Pages of zeros stay holes: see crash_next_data. */
+void crash_expose(crash_inode *inode) {
+    static const uint8_t zeros[CRASH_PAGE];
+    uint8_t *const bytes = inode->bytes;
+    if (inode->memory >= 0) {
+        return;
+    }
+    inode->memory = memfd_create("crash_fs", MFD_CLOEXEC);
+    crash_require(inode->memory >= 0, "memfd_create");
+    crash_require(ftruncate(inode->memory, (off_t)inode->size) == 0, "ftruncate");
+    inode->bytes = NULL;
+    crash_set_capacity(inode, (inode->capacity / CRASH_PAGE + 1) * CRASH_PAGE);
+    for (size_t at = 0; at < inode->size; at += CRASH_PAGE) {
+        const size_t left = (size_t)inode->size - at;
+        const size_t size = left < CRASH_PAGE ? left : CRASH_PAGE;
+        if (memcmp(bytes + at, zeros, size) != 0) {
+            memcpy(inode->bytes + at, bytes + at, size);
+        }
+    }
+    free(bytes);
+}
+
+static void crash_free_bytes(crash_inode *inode) {
+    if (inode->memory < 0) {
+        free(inode->bytes);
+        return;
+    }
+    (void)munmap(inode->bytes, inode->capacity);
+    (void)close(inode->memory);
+}
+
+/* The next part of an exposed file that is not known to be zeros: [*from, end), 0 = none. */
+static size_t crash_next_data(const crash_inode *inode, size_t *from) {
+    const off_t start = *from < inode->size ? lseek(inode->memory, (off_t)*from, SEEK_DATA) : -1;
+    if (start < 0) {
+        return 0;
+    }
+    const off_t end = lseek(inode->memory, start, SEEK_HOLE);
+    crash_require(end > start, "lseek");
+    *from = (size_t)start;
+    return (size_t)end < inode->size ? (size_t)end : (size_t)inode->size;
 }
 
 /* -------------------------------------------------------------------- log */
@@ -125,40 +178,51 @@ void crash_log_bytes(crash_fs *fs, crash_kind kind, size_t inode, uint64_t offse
 }
 
 void crash_refresh_shadow(crash_inode *inode) {
-    if (inode->shared > 0) {
-        inode->shadow = crash_memory(inode->shadow, inode->size);
-        inode->shadow_size = inode->size;
-        crash_read_all(inode, inode->shadow);
+    if (inode->shared == 0) {
+        return;
+    }
+    if (inode->shadow == NULL || inode->shadow_size != inode->size) {
+        free(inode->shadow);
+        inode->shadow = calloc(1, (size_t)inode->size + 1);
+        crash_require(inode->shadow != NULL, "no memory");
+        inode->shadow_size = (size_t)inode->size;
+    }
+    size_t from = 0;
+    for (size_t end; (end = crash_next_data(inode, &from)) != 0; from = end) {
+        memcpy(inode->shadow + from, inode->bytes + from, end - from);
+    }
+}
+
+/* Logs what differs from the shadow in [from, end). */
+static void crash_record_part(crash_fs *fs, size_t index, size_t from, size_t end) {
+    const crash_inode *inode = &fs->inodes[index];
+    for (size_t at = from; at < end; at += CRASH_BLOCK) {
+        const size_t size = end - at < CRASH_BLOCK ? end - at : CRASH_BLOCK;
+        if (memcmp(inode->bytes + at, inode->shadow + at, size) != 0) {
+            memcpy(inode->shadow + at, inode->bytes + at, size);
+            crash_log_bytes(fs, CRASH_STORE, index, at, inode->shadow + at, size);
+        }
     }
 }
 
 void crash_record_stores(crash_fs *fs) {
     for (size_t i = 0; i < fs->inode_count; i++) {
-        crash_inode *inode = &fs->inodes[i];
+        const crash_inode *inode = &fs->inodes[i];
         if (inode->shared == 0) {
             continue;
         }
         assert(inode->shadow_size == inode->size);
-        uint8_t *now = crash_memory(NULL, inode->size);
-        crash_read_all(inode, now);
-        for (size_t at = 0; at < inode->size; at += CRASH_BLOCK) {
-            const size_t left = inode->size - at;
-            const size_t size = left < CRASH_BLOCK ? left : CRASH_BLOCK;
-            if (memcmp(now + at, inode->shadow + at, size) != 0) {
-                crash_log_bytes(fs, CRASH_STORE, i, at, now + at, size);
-            }
+        size_t from = 0;
+        for (size_t end; (end = crash_next_data(inode, &from)) != 0; from = end) {
+            crash_record_part(fs, i, from, end);
         }
-        free(inode->shadow);
-        inode->shadow = now;
     }
 }
 
 static size_t crash_new_inode(crash_fs *fs) {
     fs->inodes = crash_memory(fs->inodes, (fs->inode_count + 1) * sizeof *fs->inodes);
     crash_inode *inode = &fs->inodes[fs->inode_count];
-    *inode = (crash_inode){.links = 1};
-    inode->memory = memfd_create("crash_fs", MFD_CLOEXEC);
-    crash_require(inode->memory >= 0, "memfd_create");
+    *inode = (crash_inode){.links = 1, .memory = -1};
     return fs->inode_count++;
 }
 
@@ -170,11 +234,6 @@ size_t crash_create(crash_fs *fs, const char *path) {
     return inode;
 }
 
-void crash_set_size(crash_inode *inode, uint64_t size) {
-    crash_require(ftruncate(inode->memory, (off_t)size) == 0, "ftruncate");
-    inode->size = size;
-}
-
 void crash_install_file(crash_fs *fs, const char *path, uint8_t *bytes, size_t size) {
     const size_t name = crash_names_find(&fs->names, path);
     const size_t index =
@@ -184,7 +243,9 @@ void crash_install_file(crash_fs *fs, const char *path, uint8_t *bytes, size_t s
     crash_set_size(inode, 0);
     (void)crash_log(fs, CRASH_TRUNCATE, index);
     crash_set_size(inode, size);
-    crash_write_all(inode, bytes, size, 0);
+    if (size > 0) {
+        memcpy(inode->bytes, bytes, size);
+    }
     crash_op *op = crash_log(fs, CRASH_WRITE, index);
     op->size = size;
     op->bytes = bytes; /* the log owns them now */
@@ -199,7 +260,7 @@ const htt_env *crash_fs_new_process(crash_fs *fs) {
     crash_process *process = crash_memory(NULL, sizeof *process);
     pthread_mutex_lock(&fs->mutex);
     *process = (crash_process){
-        .fs = fs, .id = fs->next_process_id++, .dead = false, .next = fs->processes};
+        .fs = fs, .id = fs->next_process_id++, .left = SIZE_MAX, .next = fs->processes};
     fs->processes = process;
     pthread_mutex_unlock(&fs->mutex);
     crash_fill_env(process);
@@ -242,7 +303,7 @@ void crash_fs_free(crash_fs *fs) {
         }
     }
     for (size_t i = 0; i < fs->inode_count; i++) {
-        (void)close(fs->inodes[i].memory);
+        crash_free_bytes(&fs->inodes[i]);
         free(fs->inodes[i].shadow);
         free(fs->inodes[i].locks);
     }
@@ -264,9 +325,8 @@ const htt_env *crash_fs_env(crash_fs *fs) {
     return &fs->first->env;
 }
 
-void crash_fs_kill_process(crash_fs *fs, const htt_env *env) {
-    crash_process *process = env->context;
-    pthread_mutex_lock(&fs->mutex);
+void crash_kill(crash_process *process) {
+    crash_fs *fs = process->fs;
     crash_record_stores(fs);
     process->dead = true;
     for (htt_file *file = fs->files; file != NULL; file = file->next) {
@@ -287,7 +347,46 @@ void crash_fs_kill_process(crash_fs *fs, const htt_env *env) {
         free(copy);
         crash_unshare(&fs->inodes[map->inode]);
     }
+    if (process->died != NULL) {
+        process->died(process->arg);
+    }
+}
+
+void crash_fs_kill_process(crash_fs *fs, const htt_env *env) {
+    crash_process *process = env->context;
+    pthread_mutex_lock(&fs->mutex);
+    process->died = NULL;
+    crash_kill(process);
     pthread_mutex_unlock(&fs->mutex);
+}
+
+void crash_fs_kill_later(crash_fs *fs, const htt_env *env, size_t after, void (*died)(void *arg),
+                         void *arg) {
+    crash_process *process = env->context;
+    pthread_mutex_lock(&fs->mutex);
+    process->left = after;
+    process->fails = false;
+    process->died = died;
+    process->arg = arg;
+    pthread_mutex_unlock(&fs->mutex);
+}
+
+void crash_fs_fail_later(crash_fs *fs, const htt_env *env, size_t after) {
+    crash_process *process = env->context;
+    crash_fs_kill_later(fs, env, after, NULL, NULL);
+    process->fails = true;
+}
+
+bool crash_fs_is_spared(crash_fs *fs, const htt_env *env) {
+    const crash_process *process = env->context;
+    pthread_mutex_lock(&fs->mutex);
+    const bool spared = process->left == SIZE_MAX;
+    pthread_mutex_unlock(&fs->mutex);
+    return spared;
+}
+
+void crash_fs_spare(crash_fs *fs, const htt_env *env) {
+    crash_fs_kill_later(fs, env, SIZE_MAX, NULL, NULL);
 }
 
 void crash_fs_set_capacity(crash_fs *fs, uint64_t bytes) {
@@ -311,7 +410,9 @@ uint8_t *crash_fs_get_file(crash_fs *fs, const char *path, size_t *size_out) {
     if (i < fs->names.count) {
         const crash_inode *inode = &fs->inodes[fs->names.items[i].inode];
         bytes = crash_memory(NULL, inode->size);
-        crash_read_all(inode, bytes);
+        if (inode->size > 0) {
+            memcpy(bytes, inode->bytes, (size_t)inode->size);
+        }
         *size_out = inode->size;
     }
     pthread_mutex_unlock(&fs->mutex);

@@ -43,7 +43,9 @@ typedef struct crash_lock {
 } crash_lock;
 
 typedef struct crash_inode {
-    int memory;         /* descriptor of the bytes now (memfd), so that mappings are real ones */
+    uint8_t *bytes;     /* now; owned: of the heap, or a mapping of `memory` */
+    size_t capacity;    /* of bytes */
+    int memory;         /* memfd, once it was mapped, so that mappings are real ones; else -1 */
     uint64_t size;      /* bytes */
     uint64_t links;     /* 1, or 0 after unlink */
     size_t shared;      /* writable mappings now */
@@ -76,6 +78,10 @@ typedef struct crash_process {
     struct crash_fs *fs;        /* the disk */
     uint64_t id;                /* process id */
     bool dead;                  /* killed */
+    size_t left;                /* operations until it dies or fails; SIZE_MAX = it does not */
+    bool fails;                 /* it fails */
+    void (*died)(void *arg);    /* called then, or NULL */
+    void *arg;                  /* of died */
     struct crash_process *next; /* of fs */
 } crash_process;
 
@@ -143,11 +149,9 @@ void crash_fill_env(crash_process *process);
 void crash_drop_locks(crash_inode *inode, const htt_file *file, uint64_t offset);
 /* A writable mapping ends. What it stored must be in the log already. */
 void crash_unshare(crash_inode *inode);
-/* The whole file into `bytes` (inode->size of them). */
-void crash_read_all(const crash_inode *inode, uint8_t *bytes);
-
-void crash_write_all(const crash_inode *inode, const uint8_t *bytes, size_t size, uint64_t offset);
 void crash_set_size(crash_inode *inode, uint64_t size);
+/* From now on the file's bytes can be mapped. */
+void crash_expose(crash_inode *inode);
 
 /* One more operation of the log; the other fields are the caller's. Borrowed until the next. */
 crash_op *crash_log(crash_fs *fs, crash_kind kind, size_t inode);
@@ -156,6 +160,8 @@ void crash_log_bytes(crash_fs *fs, crash_kind kind, size_t inode, uint64_t offse
                      const void *bytes, size_t size);
 /* After a change that was logged: stores are compared with the bytes now. */
 void crash_refresh_shadow(crash_inode *inode);
+/* A process dies. Mutex held. */
+void crash_kill(crash_process *process);
 /* A new, empty file, logged. Gives its index. */
 size_t crash_create(crash_fs *fs, const char *path);
 

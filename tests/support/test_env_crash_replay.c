@@ -247,9 +247,9 @@ static void crash_spoil_shared(crash_image *image, crash_shared shared, uint64_t
     if (!image->shared || shared == CRASH_SHARED_KEPT) {
         return;
     }
-    for (size_t i = 0; i < image->size; i++) {
-        image->bytes[i] =
-            shared == CRASH_SHARED_ZEROS ? 0 : (uint8_t)(crash_random_next(random) >> 56);
+    for (size_t i = 0; i < image->size; i += 8) {
+        const uint64_t garbage = shared == CRASH_SHARED_ZEROS ? 0 : crash_random_next(random);
+        memcpy(image->bytes + i, &garbage, image->size - i < 8 ? image->size - i : 8);
     }
 }
 
