@@ -85,7 +85,7 @@ static int changes_disconnect(sqlite3_vtab *vtab) {
 /* ---------------------------------------------------------------- planning */
 
 static int changes_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
-    static const int columns[] = {CHANGES_TABLE, CHANGES_SINCE, CHANGES_SCHEMA};
+    static_assert(CHANGES_SINCE == CHANGES_TABLE + 1 && CHANGES_SCHEMA == CHANGES_TABLE + 2, "");
     int found[] = {-1, -1, -1}; /* constraint on each of them */
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *const constraint = &info->aConstraint[i];
@@ -93,7 +93,6 @@ static int changes_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
         if (which < 0 || which > 2 || constraint->op != SQLITE_INDEX_CONSTRAINT_EQ) {
             continue;
         }
-        assert(columns[which] == constraint->iColumn);
         if (!constraint->usable) {
             return SQLITE_CONSTRAINT; /* the arguments are needed first */
         }
