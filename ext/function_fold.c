@@ -23,14 +23,36 @@ static int fold_join(const htt_table *table, char **message_out) {
                            : htt_rc_say(message_out, rc, "htt_fold: %s", sqlite3_errmsg(db));
 }
 
-/* The file's meta pages follow, so that it shows everything to whoever opens it alone. */
-static int fold_checkpoint(htt_connection *connection, char **message_out) {
+static int fold_follow(htt_connection *connection, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     const int rc = htt_hosted_refresh(connection, message_out);
     if (rc == SQLITE_OK && hosted->row.has_root && htt_host_file_barrier(&hosted->file) == 0) {
         /* Another process may have folded meanwhile: then it is its turn. */
         (void)!htt_host_checkpoint(connection->store, &hosted->row.root, false, NULL);
     }
+    return rc;
+}
+
+/*
+ * The file's meta pages follow, so that it shows everything to whoever opens it alone. Row and
+ * outbox are read in one read transaction: a SELECT without tables has none.
+ */
+static int fold_checkpoint(htt_connection *connection, char **message_out) {
+    sqlite3 *const db = connection->registry->db;
+    sqlite3_stmt *statement = NULL;
+    char *const sql =
+        sqlite3_mprintf("SELECT 1 FROM \"%w\".htt_store", connection->schema);
+    if (sql == NULL) {
+        return SQLITE_NOMEM;
+    }
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    sqlite3_free(sql);
+    rc = rc == SQLITE_OK ? sqlite3_step(statement) : rc;
+    rc = rc == SQLITE_ROW ? fold_follow(connection, message_out)
+                          : htt_rc_say(message_out, rc == SQLITE_DONE ? SQLITE_ERROR : rc,
+                                       "htt_fold: %s.htt_store: %s", connection->schema,
+                                       sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
     return rc;
 }
 
