@@ -7,11 +7,12 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "column.h"
-#include "engine/htt.h"
+#include "engine/htt_host.h"
 #include "token.h"
 
 #define DECLARATION_PLAIN_WORDS "key PRIMARY KEY, value"
@@ -180,8 +181,9 @@ static bool declaration_name_is_simple(const char *name) {
 }
 
 /* One text of all columns: canonical, or for SQLite with every name quoted. */
-static void declaration_write(const htt_declaration *declaration, bool sqlite, sqlite3_str *out) {
-    for (int i = 0; i < declaration->count; i++) {
+static void declaration_write(const htt_declaration *declaration, int count, bool sqlite,
+                              sqlite3_str *out) {
+    for (int i = 0; i < count; i++) {
         const htt_column *const column = &declaration->columns[i];
         const bool key = i == declaration->key;
         const bool bare = !sqlite && declaration_name_is_simple(column->name);
@@ -202,6 +204,27 @@ static void declaration_write(const htt_declaration *declaration, bool sqlite, s
     }
 }
 
+/*
+ * A text that is too long for the file is stored as "#<columns> <hash>": the hash is of the
+ * canonical text in small letters, so that the first columns of another declaration can be compared
+ * with it. Caller frees with sqlite3_free. NULL: out of memory.
+ */
+static char *declaration_digest(const htt_declaration *declaration, int count) {
+    sqlite3_str *const out = sqlite3_str_new(NULL);
+    declaration_write(declaration, count, false, out);
+    char *const text = sqlite3_str_finish(out);
+    if (text == NULL) {
+        return NULL;
+    }
+    for (char *at = text; *at != '\0'; at++) {
+        *at = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+    }
+    char *const digest = sqlite3_mprintf("#%d %016llx", count,
+                                         (unsigned long long)htt_host_hash(htt_text(text)));
+    sqlite3_free(text);
+    return digest;
+}
+
 int htt_declaration_finish(htt_declaration *declaration, char **message_out) {
     int rc = SQLITE_OK;
     if (declaration->count == 0 && declaration->key_name == NULL) {
@@ -219,7 +242,7 @@ int htt_declaration_finish(htt_declaration *declaration, char **message_out) {
     sqlite3_str *const text = sqlite3_str_new(NULL);
     declaration->plain = declaration_is_plain(declaration);
     if (!declaration->plain) {
-        declaration_write(declaration, false, text);
+        declaration_write(declaration, declaration->count, false, text);
     }
     const int size = sqlite3_str_length(text);
     rc = sqlite3_str_errcode(text);
@@ -231,10 +254,9 @@ int htt_declaration_finish(htt_declaration *declaration, char **message_out) {
         return SQLITE_NOMEM;
     }
     if (size > (int)HTT_DECLARATION_SIZE_MAX) {
-        *message_out = sqlite3_mprintf("the columns' declaration has %d bytes, %u are possible: "
-                                       "shorten the names and types",
-                                       size, HTT_DECLARATION_SIZE_MAX);
-        return SQLITE_ERROR;
+        sqlite3_free(declaration->text);
+        declaration->text = declaration_digest(declaration, declaration->count);
+        return declaration->text == NULL ? SQLITE_NOMEM : SQLITE_OK;
     }
     return SQLITE_OK;
 }
@@ -243,7 +265,7 @@ char *htt_declaration_sql(const htt_declaration *declaration) {
     assert(declaration->text != NULL);
     sqlite3_str *const sql = sqlite3_str_new(NULL);
     sqlite3_str_appendall(sql, "CREATE TABLE x(");
-    declaration_write(declaration, true, sql);
+    declaration_write(declaration, declaration->count, true, sql);
     sqlite3_str_appendall(sql, ") WITHOUT ROWID");
     return sqlite3_str_finish(sql);
 }
@@ -294,10 +316,36 @@ static htt_declaration_match declaration_match(const htt_declaration *now,
     return now->count == before->count ? HTT_DECLARATION_EQUAL : HTT_DECLARATION_EXTENDED;
 }
 
+/* With a stored digest: the first columns are hashed anew. */
+static int declaration_match_digest(const htt_declaration *now, const char *stored,
+                                    htt_declaration_match *match_out) {
+    const long count = strtol(stored + 1, NULL, 10);
+    *match_out = HTT_DECLARATION_DIFFERENT;
+    if (count < 1 || count > now->count || now->key >= count) {
+        return SQLITE_OK;
+    }
+    char *const digest = declaration_digest(now, (int)count);
+    if (digest == NULL) {
+        return SQLITE_NOMEM;
+    }
+    bool same = strcmp(digest, stored) == 0;
+    sqlite3_free(digest);
+    for (int i = (int)count; same && i < now->count; i++) {
+        same = !now->columns[i].not_null; /* as in declaration_match */
+    }
+    if (same) {
+        *match_out = count == now->count ? HTT_DECLARATION_EQUAL : HTT_DECLARATION_EXTENDED;
+    }
+    return SQLITE_OK;
+}
+
 int htt_declaration_compare(const htt_declaration *declaration, const char *stored,
                             htt_declaration_match *match_out) {
     htt_declaration before;
     char *message = NULL;
+    if (stored[0] == '#') {
+        return declaration_match_digest(declaration, stored, match_out);
+    }
     htt_declaration_init(&before);
     const int rc = declaration_parse(&before, stored, &message);
     if (rc == SQLITE_OK) {

@@ -420,8 +420,57 @@ static void test_files__readonly_database_reads(void **state) {
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }
 
+/* CREATE of a table c0 INTEGER PRIMARY KEY, c1, c2, ... with a last column of this declaration. */
+static char *files_wide(int columns, const char *last) {
+    sqlite3_str *const sql = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(sql, "CREATE VIRTUAL TABLE wide USING htt('wide.htt', c0 INTEGER PRIMARY "
+                               "KEY");
+    for (int i = 1; i < columns; i++) {
+        sqlite3_str_appendf(sql, ", c%d%s", i, i == columns - 1 ? last : " TEXT");
+    }
+    sqlite3_str_appendall(sql, ")");
+    return sqlite3_str_finish(sql);
+}
+
+/* More columns than their declaration has room for in the file: a hash of it stands there. */
+static void test_files__as_many_columns_as_sqlite_allows(void **state) {
+    enum { MOST = 1993 }; /* as many arguments as SQLite 3.40 takes */
+    sqlite3 *const db = fixture_db(state);
+    for (int columns = MOST - 1; columns <= MOST; columns++) {
+        char *const sql = files_wide(columns, columns == MOST ? "" : " TEXT");
+        run(db, sql);
+        sqlite3_free(sql);
+        run(db, "INSERT OR REPLACE INTO wide(c0, c1, c1990) VALUES (1, 'first', 'last')");
+        expect(db, "SELECT c0, c1, c2, c1990 FROM wide", "1|first|NULL|last");
+        run(db, "DROP TABLE wide");
+    }
+}
+
+static void test_files__other_columns_than_those_of_a_wide_file(void **state) {
+    static const struct {
+        int columns;      /* of the second CREATE */
+        const char *last; /* declaration of its last one */
+    } others[] = {{601, " NOT NULL"}, {600, " INT"}, {599, " TEXT"}};
+    sqlite3 *const db = fixture_db(state);
+    char *sql = files_wide(600, " TEXT");
+    run(db, sql);
+    sqlite3_free(sql);
+    run(db, "INSERT INTO wide(c0, c599) VALUES (1, 'last'); DROP TABLE wide");
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        sql = files_wide(others[i].columns, others[i].last);
+        expect_error(db, sql, SQLITE_ERROR, "has the columns (#600 ");
+        sqlite3_free(sql);
+    }
+    sql = files_wide(600, " text");
+    run(db, sql);
+    sqlite3_free(sql);
+    expect(db, "SELECT c0, c599 FROM wide", "1|last");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_files__as_many_columns_as_sqlite_allows),
+        fixture_test(test_files__other_columns_than_those_of_a_wide_file),
         fixture_test(test_files__relative_names_begin_at_the_database),
         fixture_test(test_files__absolute_names_are_taken_as_they_are),
         fixture_test(test_files__memory_database_uses_the_working_directory),
