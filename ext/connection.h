@@ -59,6 +59,7 @@ struct htt_connection {
     char *name;                  /* as the table names it; owned */
     htt_store *store;            /* NULL = not open; owned */
     htt_hosted *hosted;          /* NULL = the file keeps its own root; owned */
+    bool hostless;               /* the database has no file */
     bool replaced;               /* the store is not the one that htt_store names any more */
     bool mapped;                 /* values may be borrowed until the read transaction ends */
     uint32_t page_size;          /* bytes, 0 = not open */

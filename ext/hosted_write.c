@@ -24,13 +24,17 @@ static void write_configure(htt_hosted *hosted, const htt_arguments *arguments) 
 int htt_hosted_attach(htt_connection *connection, const htt_arguments *arguments,
                       char **message_out) {
     sqlite3 *const db = connection->registry->db;
-    const char *const path = htt_host_file_path(db, connection->schema);
     assert(connection->store != NULL);
     if (connection->hosted != NULL) { /* the table may have been created anew in a transaction */
         write_configure(connection->hosted, arguments);
         return SQLITE_OK;
     }
+    if (connection->hostless) {
+        return SQLITE_OK;
+    }
+    const char *const path = htt_host_file_path(db, connection->schema);
     if (path == NULL) {
+        connection->hostless = true;
         return SQLITE_OK;
     }
     htt_hosted *const hosted = sqlite3_malloc64(sizeof *hosted);
