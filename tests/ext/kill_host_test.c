@@ -119,7 +119,7 @@ static bool child_may_retry(joint_world *world) {
         return false;
     }
     world->why[0] = '\0';
-    return joint_exec(world, 0, "ROLLBACK");
+    return sqlite3_get_autocommit(world->processes[0].db) != 0 || joint_exec(world, 0, "ROLLBACK");
 }
 
 static _Noreturn void child_run(const kill_test *test, unsigned number, uint64_t random) {
