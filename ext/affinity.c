@@ -87,13 +87,26 @@ static void affinity_put_number(sqlite3_value *number, int type, htt_affinity af
     }
 }
 
-static int affinity_put_text(sqlite3_value *value, htt_cell *cell) {
+/* A number's text, or a text in which UTF-8 loses nothing. */
+static int affinity_put_utf8(sqlite3_value *value, htt_cell *cell) {
     const unsigned char *const text = sqlite3_value_text(value);
     if (text == NULL) {
         return SQLITE_NOMEM;
     }
     cell->datum = htt_bytes(text, (size_t)sqlite3_value_bytes(value), HTT_TEXT);
     return SQLITE_OK;
+}
+
+/* The value is text. */
+static int affinity_put_text(sqlite3_value *value, htt_surrogate_texts *texts, htt_cell *cell) {
+    if (sqlite3_value_encoding(value) != SQLITE_UTF8) {
+        cell->datum = htt_null();
+        const int rc = htt_surrogate_read(value, texts, &cell->datum);
+        if (rc != SQLITE_OK || cell->datum.type == HTT_TEXT) {
+            return rc;
+        }
+    }
+    return affinity_put_utf8(value, cell);
 }
 
 static size_t affinity_skip_space(const unsigned char *text, size_t at, size_t size) {
@@ -158,9 +171,10 @@ static int affinity_text_type(const unsigned char *text, size_t size) {
 
 /* Text under NUMERIC, INTEGER or REAL. */
 static int affinity_put_numeric_text(sqlite3_value *value, htt_affinity affinity,
-                                     affinity_kind kind, htt_cell *cell) {
+                                     affinity_kind kind, htt_surrogate_texts *texts,
+                                     htt_cell *cell) {
     enum { AFFINITY_NUL_ENDS = 3053000 }; /* from this version on, a number ends at a NUL */
-    const int rc = affinity_put_text(value, cell);
+    const int rc = affinity_put_text(value, texts, cell);
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -178,14 +192,14 @@ static int affinity_put_numeric_text(sqlite3_value *value, htt_affinity affinity
 }
 
 static int affinity_put(sqlite3_value *value, htt_affinity affinity, affinity_kind kind,
-                        htt_cell *cell) {
+                        htt_surrogate_texts *texts, htt_cell *cell) {
     const int type = sqlite3_value_type(value);
     const bool numeric = affinity >= HTT_AFFINITY_NUMERIC;
     switch (type) {
     case SQLITE_INTEGER:
     case SQLITE_FLOAT:
         if (affinity == HTT_AFFINITY_TEXT) {
-            return affinity_put_text(value, cell);
+            return affinity_put_utf8(value, cell);
         }
         if (numeric) {
             affinity_put_number(value, type, affinity, kind, cell);
@@ -196,8 +210,8 @@ static int affinity_put(sqlite3_value *value, htt_affinity affinity, affinity_ki
         }
         return SQLITE_OK;
     case SQLITE_TEXT:
-        return numeric ? affinity_put_numeric_text(value, affinity, kind, cell)
-                       : affinity_put_text(value, cell);
+        return numeric ? affinity_put_numeric_text(value, affinity, kind, texts, cell)
+                       : affinity_put_text(value, texts, cell);
     case SQLITE_BLOB: {
         const void *const bytes = sqlite3_value_blob(value);
         cell->datum = htt_blob(bytes, (size_t)sqlite3_value_bytes(value));
@@ -207,16 +221,21 @@ static int affinity_put(sqlite3_value *value, htt_affinity affinity, affinity_ki
     }
 }
 
-int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out) {
-    return affinity_put(value, affinity, AFFINITY_AS_VALUE, cell_out);
+int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_surrogate_texts *texts,
+                       htt_cell *cell_out) {
+    return affinity_put(value, affinity, AFFINITY_AS_VALUE, texts, cell_out);
 }
 
-int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out) {
-    return affinity_put(value, affinity, AFFINITY_AS_KEY, cell_out);
+int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_surrogate_texts *texts,
+                     htt_cell *cell_out) {
+    return affinity_put(value, affinity, AFFINITY_AS_KEY, texts, cell_out);
 }
 
-static void affinity_result_bytes(sqlite3_context *context, htt_datum value) {
+static void affinity_result_bytes(sqlite3_context *context, htt_datum value, bool utf16) {
     const void *const bytes = value.size > 0 ? value.data : ""; /* NULL would be SQL's NULL */
+    if (utf16 && value.type == HTT_TEXT && htt_surrogate_result(context, value)) {
+        return;
+    }
     if (value.type == HTT_TEXT) {
         sqlite3_result_text64(context, bytes, value.size, SQLITE_TRANSIENT, SQLITE_UTF8);
     } else {
@@ -224,7 +243,7 @@ static void affinity_result_bytes(sqlite3_context *context, htt_datum value) {
     }
 }
 
-htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value) {
+htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value, bool utf16) {
     int64_t integer;
     double real;
     htt_rc rc = HTT_OK;
@@ -242,18 +261,18 @@ htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value) {
         }
         return rc;
     case HTT_TEXT:
-    case HTT_BLOB: affinity_result_bytes(context, value); return HTT_OK;
+    case HTT_BLOB: affinity_result_bytes(context, value, utf16); return HTT_OK;
     case HTT_NULL: sqlite3_result_null(context); return HTT_OK;
     default: return HTT_CORRUPT;
     }
 }
 
-htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key) {
+htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key, bool utf16) {
     bool is_real;
     int64_t integer;
     double real;
     if (key.type == HTT_TEXT || key.type == HTT_BLOB) {
-        affinity_result_bytes(context, key);
+        affinity_result_bytes(context, key, utf16);
         return HTT_OK;
     }
     const htt_rc rc = htt_key_number(key, &is_real, &integer, &real);

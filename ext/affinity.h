@@ -8,6 +8,7 @@
 
 #include "api.h"
 #include "engine/htt.h"
+#include "surrogate.h"
 
 typedef enum htt_affinity {
     HTT_AFFINITY_BLOB, /* none: a value stays what it is */
@@ -19,7 +20,7 @@ typedef enum htt_affinity {
 
 /* A value on its way into the engine. */
 typedef struct htt_cell {
-    htt_datum datum;                  /* borrowed from the sqlite3_value or from `scratch` */
+    htt_datum datum;                  /* borrowed: the sqlite3_value, `scratch` or `texts` */
     uint8_t scratch[HTT_NUMBER_SIZE]; /* bytes of a number */
 } htt_cell;
 
@@ -27,14 +28,19 @@ typedef struct htt_cell {
 htt_affinity htt_affinity_of_type(const char *type);
 
 /*
- * `value` as it is stored in a column, or as a key. The datum is valid until the value changes or
- * the cell moves. SQLITE_OK or SQLITE_NOMEM.
+ * `value` as it is stored in a column, or as a key. The datum is valid until the value changes,
+ * the cell moves or `texts` is freed. SQLITE_OK or SQLITE_NOMEM.
  */
-int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out);
-int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_cell *cell_out);
+int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_surrogate_texts *texts,
+                       htt_cell *cell_out);
+int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_surrogate_texts *texts,
+                     htt_cell *cell_out);
 
-/* Gives a stored value, or a stored key, to SQLite. HTT_CORRUPT: bytes that nobody writes. */
-htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value);
-htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key);
+/*
+ * Gives a stored value, or a stored key, to SQLite, whose databases are UTF-16 or not.
+ * HTT_CORRUPT: bytes that nobody writes.
+ */
+htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value, bool utf16);
+htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key, bool utf16);
 
 #endif

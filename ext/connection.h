@@ -37,6 +37,7 @@ struct htt_registry {
     unsigned references;         /* of the module and the functions */
     htt_connection *connections; /* list, the newest first */
     struct htt_table *tables;    /* list, the newest first */
+    bool utf16;                  /* the databases are, as of the last table that was connected */
     bool witness_joined;         /* the witness is in the running transaction (witness.h) */
 };
 

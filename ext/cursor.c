@@ -407,6 +407,7 @@ int htt_scan_eof(sqlite3_vtab_cursor *cursor) {
 static int scan_result_value(htt_scan *scan, sqlite3_context *context, uint32_t index) {
     htt_datum column = htt_null();
     htt_rc rc = HTT_OK;
+    const bool utf16 = scan->connection->registry->utf16;
     if (!scan->has_value) {
         const int code = scan_load_value(scan);
         if (code != SQLITE_OK) {
@@ -422,7 +423,7 @@ static int scan_result_value(htt_scan *scan, sqlite3_context *context, uint32_t 
         }
         rc = rc == HTT_OK ? htt_row_column(&scan->row, index, &column) : rc;
     }
-    rc = rc == HTT_OK ? htt_affinity_result_value(context, column) : rc;
+    rc = rc == HTT_OK ? htt_affinity_result_value(context, column, utf16) : rc;
     if (rc == HTT_OK) {
         return SQLITE_OK;
     }
@@ -456,7 +457,7 @@ int htt_scan_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int c
             return rc;
         }
     }
-    if (htt_affinity_result_key(context, scan->key) != HTT_OK) {
+    if (htt_affinity_result_key(context, scan->key, scan->connection->registry->utf16) != HTT_OK) {
         return htt_rc_say(&scan->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB,
                           "%s: the key of a row is not sound", scan->connection->name);
     }

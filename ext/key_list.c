@@ -11,12 +11,7 @@
 
 enum { KEY_LIST_KEPT = 4096 }; /* keys; room for more is given back */
 
-static int key_list_add(htt_key_list *list, sqlite3_value *value) {
-    htt_cell cell;
-    int rc = htt_affinity_key(value, list->affinity, &cell);
-    if (rc != SQLITE_OK || cell.datum.type == HTT_NULL) {
-        return rc;
-    }
+static int key_list_copy(htt_key_list *list, htt_datum key) {
     if (list->count == list->capacity) {
         const size_t capacity = list->capacity == 0 ? 1 : list->capacity * 4;
         htt_datum *const keys = sqlite3_realloc64(list->keys, capacity * sizeof keys[0]);
@@ -26,17 +21,28 @@ static int key_list_add(htt_key_list *list, sqlite3_value *value) {
         list->keys = keys;
         list->capacity = capacity;
     }
-    rc = htt_buffer_reserve(&list->bytes, list->used + cell.datum.size);
+    const int rc = htt_buffer_reserve(&list->bytes, list->used + key.size);
     if (rc != SQLITE_OK) {
         return rc;
     }
-    if (cell.datum.size > 0) {
-        memcpy(list->bytes.bytes + list->used, cell.datum.data, cell.datum.size);
+    if (key.size > 0) {
+        memcpy(list->bytes.bytes + list->used, key.data, key.size);
     }
-    list->used += cell.datum.size;
+    list->used += key.size;
     /* Where the bytes are is known when the buffer has stopped growing. */
-    list->keys[list->count++] = htt_bytes(NULL, cell.datum.size, (htt_type)cell.datum.type);
+    list->keys[list->count++] = htt_bytes(NULL, key.size, (htt_type)key.type);
     return SQLITE_OK;
+}
+
+static int key_list_add(htt_key_list *list, sqlite3_value *value) {
+    htt_surrogate_texts texts = {NULL};
+    htt_cell cell;
+    int rc = htt_affinity_key(value, list->affinity, &texts, &cell);
+    if (rc == SQLITE_OK && cell.datum.type != HTT_NULL) {
+        rc = key_list_copy(list, cell.datum);
+    }
+    htt_surrogate_free(&texts);
+    return rc;
 }
 
 /* A REAL column is compared as NUMERIC: an integer that no real equals finds nothing. */

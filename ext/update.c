@@ -65,8 +65,8 @@ static int update_read_row(htt_table *table, sqlite3_value **columns, bool is_up
             continue;
         }
         const int rc = i == declaration->key
-                           ? htt_affinity_key(columns[i], column->affinity, cell)
-                           : htt_affinity_value(columns[i], column->affinity, cell);
+                           ? htt_affinity_key(columns[i], column->affinity, &table->texts, cell)
+                           : htt_affinity_value(columns[i], column->affinity, &table->texts, cell);
         if (rc != SQLITE_OK) {
             return rc;
         }
@@ -165,7 +165,8 @@ static int update_insert(htt_table *table, sqlite3_value **columns) {
 static int update_delete(htt_table *table, sqlite3_value *key) {
     const htt_declaration *const declaration = &table->arguments.declaration;
     htt_cell cell;
-    const int rc = htt_affinity_key(key, declaration->columns[declaration->key].affinity, &cell);
+    const int rc = htt_affinity_key(key, declaration->columns[declaration->key].affinity,
+                                    &table->texts, &cell);
     return rc == SQLITE_OK
                ? htt_write_del(table->connection, cell.datum, &table->base.zErrMsg)
                : rc;
@@ -204,7 +205,7 @@ static int update_update(htt_table *table, sqlite3_value *key, sqlite3_value **c
     htt_cell old_key;
     bool found = false;
     int rc = update_read_row(table, columns, true, &row);
-    rc = rc == SQLITE_OK ? htt_affinity_key(key, affinity, &old_key) : rc;
+    rc = rc == SQLITE_OK ? htt_affinity_key(key, affinity, &table->texts, &old_key) : rc;
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -247,7 +248,12 @@ int htt_update_row(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_i
     if (rc != SQLITE_OK) {
         return rc;
     }
+    /* The application's triggers on our own tables may come here again. */
+    const htt_surrogate_texts outer = table->texts;
+    table->texts = (htt_surrogate_texts){NULL};
     rc = update_act(table, argc, argv);
+    htt_surrogate_free(&table->texts);
+    table->texts = outer;
     if (rc == SQLITE_OK) {
         table->connection->transaction.changed = true;
     }

@@ -21,6 +21,7 @@ typedef struct htt_table {
     htt_cell *cells;            /* a cell for each column, for xUpdate; owned */
     htt_datum *datums;          /* a datum for each column, for xUpdate; owned */
     htt_buffer row;             /* for an encoded row */
+    htt_surrogate_texts texts;  /* what cells of the running xUpdate borrow */
 } htt_table;
 
 /* Registers module `htt`. Takes a reference to the registry. */
