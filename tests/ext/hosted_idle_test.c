@@ -23,8 +23,9 @@ static double idle_size(void **state) {
 static void idle_update(sqlite3 *db, int round) {
     char sql[200];
     (void)snprintf(sql, sizeof sql,
-                   "UPDATE kv SET value = randomblob(100), round = %d WHERE (key * 7919 + %d) %% 10 "
-                   "= 0", round, round * 31);
+                   "UPDATE kv SET value = randomblob(100), round = %d "
+                   "WHERE (key * 7919 + %d) %% 10 = 0",
+                   round, round * 31);
     run(db, sql);
 }
 
