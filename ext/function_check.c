@@ -98,31 +98,44 @@ static int check_take(void *report, const char *problem) {
     return check_add(report, 0, problem);
 }
 
-/* Whose file it is. */
-static int check_owner(const htt_connection *connection, const htt_outbox_store *row,
-                       htt_report *report) {
+/* Whose file it is, where the database's newest root is this. *text_out NULL: its own. */
+static int check_owner(const htt_connection *connection, const htt_host_root *root,
+                       char **text_out) {
+    const char *const own = connection->hosted->owner.path;
     htt_host_meta meta;
-    char *text = NULL;
+    char *text;
+    *text_out = NULL;
     if (htt_host_read_meta(connection->store, &meta) != HTT_OK) {
-        return check_add(report, 0, htt_errmsg(connection->store));
-    }
-    if (htt_host_is_owner(&meta.owner, &connection->hosted->owner)) {
+        text = sqlite3_mprintf("%s", htt_errmsg(connection->store));
+    } else if (htt_host_is_owner(&meta.owner, &connection->hosted->owner)) {
         return SQLITE_OK;
-    }
-    if (meta.owner.path[0] != '\0') {
+    } else if (meta.owner.path[0] != '\0') {
         text = sqlite3_mprintf("%s belongs to the database '%s' (seen from the file), not to this "
                                "one, '%s': make a copy of it for this one with htt_adopt",
-                               connection->name, meta.owner.path,
-                               connection->hosted->owner.path);
-    } else if (meta.root.epoch != row->root.epoch || meta.root.nonce != row->root.nonce) {
+                               connection->name, meta.owner.path, own);
+    } else if (meta.root.epoch != root->epoch || meta.root.nonce != root->nonce) {
         text = sqlite3_mprintf("%s belongs to no database, but this one, '%s', keeps a root of it: "
                                "go on from the file with htt_adopt",
-                               connection->name, connection->hosted->owner.path);
+                               connection->name, own);
     } else {
         return SQLITE_OK; /* the first write takes it back */
     }
-    const int rc = text == NULL ? SQLITE_NOMEM : check_add(report, 0, text);
+    *text_out = text;
+    return text == NULL ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/* That the file is this database's, and goes on from its newest root. */
+static int check_follows(const htt_connection *connection, const htt_host_root *root,
+                         htt_report *report) {
+    char *text = NULL;
+    int rc = check_owner(connection, root, &text);
+    if (rc == SQLITE_OK && text != NULL) {
+        rc = check_add(report, 0, text);
+    }
     sqlite3_free(text);
+    if (rc == SQLITE_OK && htt_host_check_root(connection->store, root) != HTT_OK) {
+        rc = check_add(report, 0, htt_errmsg(connection->store));
+    }
     return rc;
 }
 
@@ -144,45 +157,59 @@ static sqlite3 *check_open(sqlite3 *db, const char *schema) {
     return other;
 }
 
+/* The row as it is now is that of this file's table, which was not dropped. */
+static int check_read_live(htt_outbox *outbox, const htt_outbox_store *seen,
+                           htt_outbox_store *row_out, bool *live_out) {
+    char *ignored = NULL;
+    bool found = false;
+    const int rc = htt_outbox_read_store(outbox, &found, row_out, &ignored);
+    sqlite3_free(ignored);
+    *live_out = rc == SQLITE_OK && found && row_out->has_root &&
+                row_out->state == HTT_STORE_LIVE &&
+                memcmp(row_out->uuid, seen->uuid, sizeof seen->uuid) == 0;
+    return rc;
+}
+
 enum { CHECK_TRIES = 5 }; /* that somebody may fold in between */
 
 /*
- * The file goes on from the newest root of the database. That is known only while the root stays as
- * it is, so it is read before and after, through a connection that has no older snapshot. Where
- * there is no such connection to be had, the pages are what tells.
+ * The file is to follow the newest root of the database; one of an old snapshot says nothing of it:
+ * the table may have been dropped meanwhile, and the file be another database's. What is said is
+ * known only while the root stays as it is, so it is read before and after, through a connection
+ * that has no older snapshot. Where it has to wait we have the database for us alone.
  */
-static int check_newest(const htt_connection *connection, htt_report *report) {
+static int check_newest(const htt_connection *connection, const htt_outbox_store *seen,
+                        htt_report *report) {
+    const htt_hosted *const hosted = connection->hosted;
+    const size_t count = report->count;
     htt_outbox_store before;
     htt_outbox_store after;
-    char *ignored = NULL;
-    int result = SQLITE_OK;
-    bool found = false;
-    if (connection->hosted->based) { /* this transaction has the database's write lock */
-        return htt_host_check_root(connection->store, &connection->hosted->base) == HTT_OK
-                   ? SQLITE_OK
-                   : check_add(report, 0, htt_errmsg(connection->store));
+    int rc = SQLITE_OK;
+    bool live = true;
+    if (hosted->based) { /* this transaction has the database's write lock */
+        return check_follows(connection, &hosted->base, report);
     }
     sqlite3 *const db = check_open(connection->registry->db, connection->schema);
     htt_outbox *const outbox = db == NULL ? NULL : htt_outbox_new(db, "main", connection->name);
-    for (int i = 0; outbox != NULL && i < CHECK_TRIES; i++) {
-        int rc = htt_outbox_read_store(outbox, &found, &before, &ignored);
-        if (rc != SQLITE_OK || !found || !before.has_root ||
-            htt_host_check_root(connection->store, &before.root) == HTT_OK) {
+    for (int i = 0; outbox != NULL && live && i < CHECK_TRIES; i++) {
+        const int read = check_read_live(outbox, seen, &before, &live);
+        if ((read & 0xff) == SQLITE_BUSY) {
+            rc = check_follows(connection, &seen->root, report);
+        }
+        if (!live) {
             break;
         }
-        rc = htt_outbox_read_store(outbox, &found, &after, &ignored);
-        if (rc != SQLITE_OK || !found || !after.has_root) {
+        rc = check_follows(connection, &before.root, report);
+        if (rc != SQLITE_OK || report->count == count ||
+            (check_read_live(outbox, seen, &after, &live) == SQLITE_OK && live &&
+             memcmp(before.root.record, after.root.record, sizeof before.root.record) == 0)) {
             break;
         }
-        if (memcmp(before.root.record, after.root.record, sizeof before.root.record) == 0) {
-            result = check_add(report, 0, htt_errmsg(connection->store));
-            break;
-        }
+        htt_report_cut(report, count); /* it was not so any more */
     }
-    sqlite3_free(ignored);
     htt_outbox_free(outbox);
     (void)sqlite3_close(db);
-    return result;
+    return rc;
 }
 
 /* The pages of the root that the snapshot has. */
@@ -240,8 +267,7 @@ static int check_hosted(htt_connection *connection, unsigned depth, htt_report *
         return rc;
     }
     if (row.has_root) {
-        rc = check_owner(connection, &row, report);
-        rc = rc == SQLITE_OK ? check_newest(connection, report) : rc;
+        rc = check_newest(connection, &row, report);
     }
     /* A large transaction has put its rows into pages and deleted them. */
     if (rc == SQLITE_OK && connection->writer == NULL) {

@@ -50,12 +50,17 @@ htt_report_row *htt_report_add(htt_report *report) {
     return row;
 }
 
-void htt_report_clear(htt_report *report) {
-    for (size_t i = 0; i < report->count; i++) {
-        for (int j = 0; j < HTT_REPORT_COLUMNS_MAX; j++) {
-            sqlite3_free(report->rows[i].values[j].text);
+void htt_report_cut(htt_report *report, size_t count) {
+    while (report->count > count) {
+        const htt_report_row *const row = &report->rows[--report->count];
+        for (int i = 0; i < HTT_REPORT_COLUMNS_MAX; i++) {
+            sqlite3_free(row->values[i].text);
         }
     }
+}
+
+void htt_report_clear(htt_report *report) {
+    htt_report_cut(report, 0);
     sqlite3_free(report->rows);
     *report = (htt_report){0};
 }

@@ -45,6 +45,8 @@ int htt_report_register(htt_registry *registry, const htt_report_kind *kind);
 
 /* A new row of NULLs, NULL: out of memory. */
 htt_report_row *htt_report_add(htt_report *report);
+/* Forgets the rows from `count` on. */
+void htt_report_cut(htt_report *report, size_t count);
 void htt_report_clear(htt_report *report);
 
 #endif

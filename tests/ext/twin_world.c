@@ -7,6 +7,10 @@
  *   SQLITE_BUSY_SNAPSHOT of a first look at a htt table in an old snapshot: the transaction ends in
  *   both worlds. Once it was looked at, the snapshot stays.
  *   which rows an open SELECT shows of changes that its own connection makes meanwhile
+ *
+ * What is levelled, so that it does not come up:
+ *   when a connection reads a schema that another one has changed. SQLite does not look whether a
+ *   trigger names a table that came meanwhile (twin_found_test.c): so it looks before
  */
 #include "twin.h"
 
