@@ -249,7 +249,8 @@ static htt_rc create_find_metas(htt_opening *opening, const htt_lock_identity *i
         (lock->area->device != identity->device || lock->area->inode != identity->inode))
         return create_replaced(opening, error);
     if (!may_create && found == HTT_METAS_EMPTY)
-        return htt_error_set(error, HTT_NOTHTT, "'%s' is empty, not an htt file", opening->path);
+        return htt_error_set(error, HTT_NOTHTT, "'%s' is empty, not an htt file; where a power "
+                             "failure left it, delete it and create it again", opening->path);
     if (!may_create)
         return htt_error_set(error, HTT_CORRUPT,
                              "'%s' is not finished: its creation was cut short, and nothing is in "

@@ -163,7 +163,8 @@ static bool disk_check(joint_disk *after) {
 static bool disk_create(joint_disk *after) {
     joint_world *world = &after->world;
     const htt_env *const env = world->processes[0].env;
-    if (joint_create(world, 0, !disk_hosted)) {
+    const bool clear = !disk_hosted || after->track->dropped;
+    if (joint_create(world, 0, clear)) {
         return true;
     }
     if (after->killed || strstr(world->why, "is empty, not an htt file") == NULL) {
@@ -172,7 +173,7 @@ static bool disk_create(joint_disk *after) {
     joint_all.refused++;
     world->why[0] = '\0';
     return joint_exec(world, 0, "ROLLBACK") && env->unlink(env->context, JOINT_FILE) == 0 &&
-           joint_create(world, 0, !disk_hosted);
+           joint_create(world, 0, clear);
 }
 
 /* Life goes on: a transaction in both tables. */
@@ -243,6 +244,7 @@ static bool disk_examine(joint_disk *after) {
 /* The power fails while the disk that a crash left was recovered and used again. */
 static void disk_crash_again(const joint_disk *before, uint64_t *random) {
     joint_track track = {.mode = before->track->mode, .seed = before->track->seed, .count = 2};
+    track.dropped = before->track->dropped;
     const size_t end = crash_fs_position(before->disk);
     track.disk = before->disk;
     track.states[0] = (joint_state){before->sums[JOINT_TWIN], 0, 0, 0};

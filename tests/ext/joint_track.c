@@ -83,7 +83,7 @@ static bool run_savepoints(joint_run *run) {
 }
 
 static bool run_changes(joint_run *run) {
-    switch (run_dice(run, 14)) {
+    switch (run_dice(run, 15)) {
     case 0:
     case 1:
     case 2:
@@ -96,6 +96,9 @@ static bool run_changes(joint_run *run) {
     case 9:
     case 10: return run_savepoints(run);
     case 11: return run_rows(run, 1, JOINT_WIDE, 0);
+    case 12:
+        return run_rows(run, 2, JOINT_SMALL, 0) && joint_renew(&run->world, run->number) &&
+               run_rows(run, 2, JOINT_SMALL, 0);
     default:
         return run_rows(run, 5, JOINT_MIXED, 20) && run_sql(run, "ROLLBACK; BEGIN IMMEDIATE") &&
                run_rows(run, 1, JOINT_SMALL, 0);
@@ -133,7 +136,27 @@ bool joint_run_fold(joint_run *run) {
     return !run->folds || run_sql(run, "SELECT htt_fold('kv')");
 }
 
+/* Both tables go and come back, a transaction each. The file stays, alone for the time between. */
+static bool run_drop(joint_run *run) {
+    run->track->dropped = true;
+    if (!run_sql(run, "BEGIN IMMEDIATE") || !joint_drop(&run->world, run->number) ||
+        !run_note(run) || !run_sql(run, "COMMIT")) {
+        return false;
+    }
+    run_committed(run, false);
+    const size_t before = crash_fs_position(run->track->disk);
+    if (!joint_create(&run->world, run->number, true) || !run_note(run)) {
+        return false;
+    }
+    run->track->states[run->track->count - 1].begin = before;
+    run_committed(run, false);
+    return true;
+}
+
 static bool run_between(joint_run *run) {
+    if (run->folds && run_dice(run, 12) == 0) {
+        return run_dice(run, 2) == 0 ? run_drop(run) : run_sql(run, "SELECT htt_vacuum('kv')");
+    }
     switch (run_dice(run, 16)) {
     case 0: return run_close_all(run) && joint_run_change(run);
     case 1:

@@ -34,6 +34,7 @@ typedef struct joint_track {
     uint64_t seed;                        /* of the script */
     crash_fs *disk;                       /* that it ran on; borrowed, NULL = gone */
     size_t first;                         /* position before it */
+    bool dropped;                         /* kv.htt may hold rows without a table */
     bool apart;                           /* kv was left behind by a window and is not judged */
     uint32_t count;                       /* of states */
     joint_state states[JOINT_STATES_MAX]; /* oldest first */

@@ -93,18 +93,23 @@ bool joint_open(joint_world *world, int number) {
                                     vfs_process_open(process->vfs, JOINT_HOST, &process->db));
 }
 
-void joint_close(joint_world *world, int number) {
-    joint_process *process = &world->processes[number];
-    if (process->db == NULL) {
-        return;
-    }
-    joint_enter(world, number);
+/* Its prepared statements are gone. */
+static void joint_forget(joint_process *process) {
     for (int i = 0; i < JOINT_TABLES * JOINT_STATEMENTS; i++) {
         sqlite3_stmt **const slot =
             &process->statements[i / JOINT_STATEMENTS][i % JOINT_STATEMENTS];
         (void)sqlite3_finalize(*slot);
         *slot = NULL;
     }
+}
+
+void joint_close(joint_world *world, int number) {
+    joint_process *process = &world->processes[number];
+    if (process->db == NULL) {
+        return;
+    }
+    joint_enter(world, number);
+    joint_forget(process);
     const int rc = sqlite3_close(process->db);
     if (rc != SQLITE_OK) {
         (void)joint_fails(world, number, "close", rc);
@@ -183,10 +188,23 @@ static const char *joint_options(void) {
     return options == NULL ? "" : options;
 }
 
+bool joint_drop(joint_world *world, int number) {
+    joint_forget(&world->processes[number]);
+    return joint_exec(world, number, "DROP TABLE kv; DROP TABLE twin");
+}
+
+bool joint_renew(joint_world *world, int number) {
+    char sql[200];
+    joint_forget(&world->processes[number]);
+    (void)snprintf(sql, sizeof sql,
+                   "DROP TABLE kv; CREATE VIRTUAL TABLE kv USING htt('kv.htt'%s)", joint_options());
+    return joint_exec(world, number, sql);
+}
+
 bool joint_create(joint_world *world, int number, bool clear) {
     char sql[400];
     (void)snprintf(sql, sizeof sql,
-                   "BEGIN;"
+                   "BEGIN IMMEDIATE;"
                    "CREATE TABLE twin(key PRIMARY KEY NOT NULL, value) WITHOUT ROWID;"
                    "CREATE VIRTUAL TABLE kv USING htt('kv.htt'%s);%s"
                    "INSERT INTO twin VALUES ('" JOINT_STAMP_KEY "', 0);"

@@ -80,6 +80,12 @@ bool joint_exec(joint_world *world, int number, const char *sql);
  * they are a mistake.
  */
 bool joint_create(joint_world *world, int number, bool clear);
+/*
+ * Both tables go, the htt file stays, and so do its rows: joint_create makes them again with
+ * `clear`. Or only kv goes, and comes back over its file within the transaction that runs.
+ */
+bool joint_drop(joint_world *world, int number);
+bool joint_renew(joint_world *world, int number);
 /* A text: the first column of the last row. */
 bool joint_text(joint_world *world, int number, const char *sql, char *text, size_t size);
 /* *complete_out: everything in the WAL is now in the database, and synced. */

@@ -4,14 +4,19 @@
  *
  * Processes on real files: three writers, each of whose transactions changes an ordinary table and
  * an htt table, and a reader that compares the two in one snapshot. One of them after the other is
- * killed at a random moment and replaced. After each kill the others are not stuck, the two tables
- * agree, and all commits that had returned are there.
+ * killed and replaced: at a random moment, or by itself at a named point, before or after an
+ * operation on one of the files. After each kill the others are not stuck, the two tables agree,
+ * and all commits that had returned are there.
+ *
+ * The points are reached by our own pwrite, fdatasync and so on, which this program puts before
+ * those of the C library, for libhtt and for SQLite.
  *
  * HTT_TEST_KEEPER=standalone: the tables are not compared, as a kill in the window of that keeper
  * sets them apart. HTT_TEST_SEED=N repeats what can be repeated. With HTT_TEST_LONG=1 there are
  * thousands of kills.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,15 +51,126 @@
 #define KILL_PAUSE_US 300u
 #define KILL_WAIT_US 25000u /* longest life of a process, about */
 
+/* ------------------------------------------------------------------- points */
+
+typedef enum kill_operation { KILL_WRITE, KILL_SYNC, KILL_RESIZE, KILL_UNLINK } kill_operation;
+
+/* Where a process kills itself. */
+typedef struct kill_point {
+    const char *name;         /* for messages */
+    const char *file;         /* how the file's path ends */
+    kill_operation operation; /* on it */
+} kill_point;
+
+static const kill_point kill_points[] = {
+    {"a page is written to the htt file", "/kv.htt", KILL_WRITE},
+    {"the htt file is synced", "/kv.htt", KILL_SYNC},
+    {"the htt file grows or shrinks", "/kv.htt", KILL_RESIZE},
+    {"the database is written", "/host.db", KILL_WRITE},
+    {"the database is synced", "/host.db", KILL_SYNC},
+    {"the journal is written", "/host.db-journal", KILL_WRITE},
+    {"the journal is synced", "/host.db-journal", KILL_SYNC},
+    {"the journal is cut", "/host.db-journal", KILL_RESIZE},
+    {"the journal is deleted", "/host.db-journal", KILL_UNLINK},
+    {"the WAL is written", "/host.db-wal", KILL_WRITE},
+    {"the WAL is synced", "/host.db-wal", KILL_SYNC},
+};
+#define KILL_POINTS (sizeof kill_points / sizeof *kill_points)
+#define KILL_POINT_NTH 12u /* the first to this one of the operations */
+
 /* What the processes share. */
 typedef struct kill_board {
-    _Atomic uint64_t acked;   /* stamp of the newest commit that returned */
-    _Atomic uint64_t commits; /* that returned */
-    _Atomic uint64_t folds;   /* that returned */
-    _Atomic uint64_t reads;   /* snapshots compared */
-    _Atomic uint32_t wrong;   /* something is, see why */
-    char why[500];            /* of the first */
+    _Atomic uint64_t acked;               /* stamp of the newest commit that returned */
+    _Atomic uint64_t commits;             /* that returned */
+    _Atomic uint64_t folds;               /* that returned */
+    _Atomic uint64_t reads;               /* snapshots compared */
+    _Atomic uint32_t wrong;               /* something is, see why */
+    _Atomic uint64_t points[KILL_POINTS]; /* processes that died at each */
+    char why[500];                        /* of the first */
 } kill_board;
+
+static const kill_point *point_armed; /* NULL = none; of this process */
+static unsigned point_left;           /* operations until then */
+static bool point_after;              /* when it is done, else before */
+static kill_board *point_board;       /* where its death is noted */
+
+static bool point_ends(const char *path, const char *end) {
+    const size_t size = strlen(path);
+    return size >= strlen(end) && strcmp(path + size - strlen(end), end) == 0;
+}
+
+/* Before and after an operation on a path, or on a descriptor. */
+static void point_pass(kill_operation operation, int descriptor, const char *path, bool after) {
+    char link[64];
+    char text[600];
+    if (point_armed == NULL || point_armed->operation != operation || after != point_after) {
+        return;
+    }
+    if (path == NULL) {
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+        const ssize_t size = readlink(link, text, sizeof text - 1);
+        text[size < 0 ? 0 : size] = '\0';
+        path = text;
+    }
+    if (point_ends(path, point_armed->file) && point_left-- == 0) {
+        atomic_fetch_add(&point_board->points[point_armed - kill_points], 1);
+        (void)kill(getpid(), SIGKILL);
+    }
+}
+
+/* An operation of the C library, with the point before it and the one after it. */
+static long point_call(kill_operation operation, int descriptor, const char *path,
+                       const long call[5]) {
+    point_pass(operation, descriptor, path, false);
+    const long result = syscall(call[0], call[1], call[2], call[3], call[4]);
+    const int code = errno;
+    point_pass(operation, descriptor, path, true);
+    errno = code;
+    return result;
+}
+
+/* SQLite's library must find them in this program. */
+#pragma GCC visibility push(default)
+ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
+    const long call[5] = {SYS_pwrite64, descriptor, (long)bytes, (long)size, offset};
+    return point_call(KILL_WRITE, descriptor, NULL, call);
+}
+ssize_t pwrite64(int descriptor, const void *bytes, size_t size, off64_t offset) {
+    return pwrite(descriptor, bytes, size, offset);
+}
+int fdatasync(int descriptor) {
+    const long call[5] = {SYS_fdatasync, descriptor};
+    return (int)point_call(KILL_SYNC, descriptor, NULL, call);
+}
+int ftruncate(int descriptor, off_t size) {
+    const long call[5] = {SYS_ftruncate, descriptor, size};
+    return (int)point_call(KILL_RESIZE, descriptor, NULL, call);
+}
+int ftruncate64(int descriptor, off64_t size) {
+    return ftruncate(descriptor, size);
+}
+int fallocate(int descriptor, int mode, off_t offset, off_t size) {
+    const long call[5] = {SYS_fallocate, descriptor, mode, offset, size};
+    return (int)point_call(KILL_RESIZE, descriptor, NULL, call);
+}
+int unlink(const char *path) {
+    const long call[5] = {SYS_unlinkat, AT_FDCWD, (long)path, 0};
+    return (int)point_call(KILL_UNLINK, -1, path, call);
+}
+
+#pragma GCC visibility pop
+
+/* Half of the processes kill themselves at a point: which one, the random numbers say. */
+static void point_arm(kill_board *board, uint64_t *random) {
+    point_armed = NULL;
+    if (joint_random(random) % 2 == 0) {
+        const size_t number = joint_random(random) % KILL_POINTS;
+        point_board = board;
+        point_left = (unsigned)(joint_random(random) % KILL_POINT_NTH);
+        point_after = joint_random(random) % 2 == 0;
+        point_armed = &kill_points[number];
+    }
+}
 
 typedef struct kill_test {
     const joint_mode *mode;        /* of the database */
@@ -66,6 +183,7 @@ typedef struct kill_test {
 static uint64_t kill_count;
 static uint64_t kill_commits;
 static uint64_t kill_reads;
+static uint64_t kill_at_point[KILL_POINTS];
 
 static void board_fail(kill_board *board, const char *what, const char *why) {
     if (atomic_fetch_add(&board->wrong, 1) == 0) {
@@ -127,6 +245,7 @@ static _Noreturn void child_run(const kill_test *test, unsigned number, uint64_t
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* where the test fails */
     bool done = joint_open_file(&world, 0, test->path);
     const bool folds = done && joint_has_function(&world, 0, "htt_fold");
+    point_arm(test->board, &random);
     for (unsigned i = 1; done; i++) {
         if (number == KILL_CHILDREN - 1) {
             done = child_read(&world, test->board);
@@ -166,6 +285,20 @@ static void kill_stop(kill_test *test, unsigned number) {
         assert_int_equal(waitpid(test->children[number], &status, 0), test->children[number]);
         test->children[number] = 0;
     }
+}
+
+/* One that died at its point, or any. */
+static unsigned kill_choose(kill_test *test) {
+    const unsigned number = (unsigned)(joint_random(&test->random) % KILL_CHILDREN);
+    for (unsigned i = 0; i < KILL_CHILDREN; i++) {
+        siginfo_t info = {0};
+        const int flags = WEXITED | WNOHANG | WNOWAIT;
+        assert_int_equal(waitid(P_PID, (id_t)test->children[i], &info, flags), 0);
+        if (info.si_pid != 0) {
+            return i;
+        }
+    }
+    return number;
 }
 
 static void kill_expect(joint_world *world, const char *sql) {
@@ -227,8 +360,8 @@ static void kill_mode(const joint_mode *mode, const char *folder, uint64_t seed,
         kill_start(&test, i);
     }
     for (size_t i = 0; i < kills; i++) {
-        const unsigned number = (unsigned)(joint_random(&test.random) % KILL_CHILDREN);
         (void)usleep((useconds_t)(joint_random(&test.random) % KILL_WAIT_US));
+        const unsigned number = kill_choose(&test);
         kill_stop(&test, number);
         kill_look(&test, i % KILL_CHECKS == 0);
         kill_check_board(&test);
@@ -246,6 +379,9 @@ static void kill_mode(const joint_mode *mode, const char *folder, uint64_t seed,
                   " snapshots compared\n",
                   mode->name, kills, atomic_load(&test.board->commits),
                   atomic_load(&test.board->folds), atomic_load(&test.board->reads));
+    for (size_t i = 0; i < KILL_POINTS; i++) {
+        kill_at_point[i] += atomic_load(&test.board->points[i]);
+    }
     kill_commits += atomic_load(&test.board->commits);
     kill_reads += atomic_load(&test.board->reads);
     assert_int_equal(munmap(test.board, sizeof *test.board), 0);
@@ -254,6 +390,7 @@ static void kill_mode(const joint_mode *mode, const char *folder, uint64_t seed,
 static void test_kill__processes_on_one_database(void **state) {
     const uint64_t seed = joint_number("HTT_TEST_SEED", (size_t)time(NULL));
     const size_t kills = getenv("HTT_TEST_LONG") != NULL ? KILL_LONG : KILL_SHORT;
+    uint64_t points = 0;
     (void)state;
     print_message("seed %" PRIu64 "\n", seed);
     for (size_t i = 0; i < JOINT_MODES; i++) {
@@ -262,6 +399,10 @@ static void test_kill__processes_on_one_database(void **state) {
         kill_mode(&joint_modes[i], folder, seed + i, kills);
         fixture_remove_folder(folder);
     }
+    for (size_t i = 0; i < KILL_POINTS; i++) {
+        points += kill_at_point[i];
+    }
+    assert_true(points > 0);
 }
 
 int main(void) {
@@ -272,5 +413,8 @@ int main(void) {
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     printf("%" PRIu64 " kills, %" PRIu64 " commits, %" PRIu64 " snapshots compared, judged as %s\n",
            kill_count, kill_commits, kill_reads, joint_disk_hosted() ? "hosted" : "standalone");
+    for (size_t i = 0; i < KILL_POINTS; i++) {
+        printf("%" PRIu64 " died when %s\n", kill_at_point[i], kill_points[i].name);
+    }
     return failed;
 }
