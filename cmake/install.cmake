@@ -2,7 +2,8 @@
 #
 # cmake --install: both libraries, the public headers, htt.pc, and find_package(htt), which gives
 # htt::htt (shared) and htt::static.
-install(FILES engine/htt.h engine/htt_env.h engine/htt_host.h ext/htt_sqlite.h
+file(GLOB htt_sql_headers CONFIGURE_DEPENDS sql/htt_*.h)
+install(FILES engine/htt.h engine/htt_env.h engine/htt_host.h ext/htt_sqlite.h ${htt_sql_headers}
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS htt_shared htt_static EXPORT htt-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

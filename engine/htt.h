@@ -68,7 +68,13 @@ typedef enum htt_rc {
     HTT_MISMATCH = 16,   /* the file is not the one asked for: declaration, page size, uuid */
     HTT_SNAPSHOT = 17,   /* pages of this snapshot were reused; begin again */
     HTT_POISONED = 18,   /* an earlier sync or meta write failed; close and open again */
-    HTT_ABORTED = 19     /* the cursor saw changes of a transaction that was aborted */
+    HTT_ABORTED = 19,    /* the cursor saw changes of a transaction that was aborted */
+    /* The layer over SQLite (htt_db.h and its neighbours): */
+    HTT_CONFLICT = 20,   /* the stored version is not the one that was expected */
+    HTT_EXPIRED = 21,    /* a lease or a deadline is over, or another holds the lease */
+    HTT_INVALID = 22,    /* data is not what it is declared to be, JSON for instance */
+    HTT_CONSTRAINT = 23, /* a constraint of the database was not met */
+    HTT_SQL = 24         /* another error of SQLite; the message has its text and code */
 } htt_rc;
 
 /* A short English name of a result, without details. Static storage. Never NULL. */

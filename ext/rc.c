@@ -34,6 +34,11 @@ int htt_rc_sqlite(htt_rc rc, htt_side side) {
     case HTT_SNAPSHOT: return SQLITE_BUSY_SNAPSHOT;
     case HTT_POISONED: return side == HTT_SIDE_READ ? SQLITE_ERROR : SQLITE_IOERR;
     case HTT_ABORTED: return SQLITE_ABORT_ROLLBACK;
+    case HTT_CONFLICT: return SQLITE_ERROR;
+    case HTT_EXPIRED: return SQLITE_ERROR;
+    case HTT_INVALID: return SQLITE_MISMATCH;
+    case HTT_CONSTRAINT: return SQLITE_CONSTRAINT;
+    case HTT_SQL: return SQLITE_ERROR;
     }
     return SQLITE_ERROR;
 }

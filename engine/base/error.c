@@ -38,6 +38,11 @@ const char *htt_strerror(htt_rc rc) {
     case HTT_SNAPSHOT: return "snapshot is gone";
     case HTT_POISONED: return "an earlier write failed, open the file again";
     case HTT_ABORTED: return "the transaction was aborted";
+    case HTT_CONFLICT: return "another version is stored";
+    case HTT_EXPIRED: return "the lease or deadline is over";
+    case HTT_INVALID: return "data is not what it is declared to be";
+    case HTT_CONSTRAINT: return "a constraint was not met";
+    case HTT_SQL: return "SQLite reported an error";
     }
     return "unknown result";
 }

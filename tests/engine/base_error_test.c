@@ -102,14 +102,14 @@ static void test_error__errno_values_map_by_what_was_tried(void **state) {
 
 static void test_error__every_result_has_a_name_of_its_own(void **state) {
     (void)state;
-    for (int rc = HTT_OK; rc <= (int)HTT_ABORTED; rc++) {
+    for (int rc = HTT_OK; rc <= (int)HTT_SQL; rc++) {
         assert_non_null(htt_strerror((htt_rc)rc));
         assert_string_not_equal(htt_strerror((htt_rc)rc), "unknown result");
         for (int other = HTT_OK; other < rc; other++) {
             assert_string_not_equal(htt_strerror((htt_rc)rc), htt_strerror((htt_rc)other));
         }
     }
-    assert_string_equal(htt_strerror((htt_rc)(HTT_ABORTED + 1)), "unknown result");
+    assert_string_equal(htt_strerror((htt_rc)(HTT_SQL + 1)), "unknown result");
     assert_string_equal(htt_version(), HTT_VERSION);
 }
 

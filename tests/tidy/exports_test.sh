@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$HTT_SOURCE_DIR"
 declared() {
     # Declarations end with ';' and may span lines; the name is the word before the first '('.
-    cat engine/htt.h engine/htt_env.h engine/htt_host.h ext/htt_sqlite.h | grep -v '^#' |
+    cat engine/htt.h engine/htt_env.h engine/htt_host.h ext/htt_sqlite.h sql/htt_*.h |
+        grep -v '^#' |
         tr '\n' ' ' | grep -oE 'HTT_API [^;{(]*\(' | grep -oE '[a-z0-9_]+\($' | tr -d '('
 }
 exported() {

@@ -78,6 +78,17 @@ class Rules(unittest.TestCase):
         self.found("ext/a.c", LICENCE + '#include "tree/find.h"\n', "ext/ sees", 2)
         self.clean("ext/a.c", LICENCE + '#include "htt.h"\n#include "engine/htt_env.h"\n')
 
+    def test_parts_of_sql_include_to_the_left(self):
+        self.found("sql/repo/a.c", LICENCE + '#include "sql/uow/b.h"\n', "left of uow/", 2)
+        self.found("sql/repo/a.c", LICENCE + '#include "ext/plan.h"\n', "sql/ sees", 2)
+        self.found("sql/repo/a.c", LICENCE + "#include <sqlite3.h>\n", "sql/base/sqlite.h", 2)
+        self.found("sql/examples/x/a.c", LICENCE + '#include "sql/base/db.h"\n', "installed", 2)
+        self.clean("sql/uow/a.c", LICENCE + '#include "sql/base/db.h"\n#include "sql/htt_uow.h"\n'
+                                            '#include "sql/uow/b.h"\n#include "engine/htt.h"\n')
+        self.clean("sql/htt_repo.h", LICENCE + '#include "htt_db.h"\n#include "htt.h"\n')
+        self.clean("sql/base/sqlite.h", LICENCE + "#include <sqlite3ext.h>\n")
+        self.clean("sql/examples/x/a.c", LICENCE + '#include <sqlite3.h>\n#include "htt_uow.h"\n')
+
     def test_a_call_round_the_env_is_found(self):
         body = LICENCE + "static void f(void) {\n    %s\n}\n"
         self.found("engine/tree/a.c", body % "free(p);", "htt_env", 3)

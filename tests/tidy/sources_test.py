@@ -20,6 +20,8 @@ FILE_LINES_MAX = 700
 # Left to right: a layer includes itself and what stands to its left.
 LAYERS = ["base", "os", "page", "pager", "tree", "txn"]
 PUBLIC = {"htt.h", "htt_env.h", "htt_host.h"}
+# sql/<part>/ includes from its own part and from those to its left, as "sql/<part>/<file>".
+SQL_PARTS = ["base", "event", "repo", "uow", "saga"]
 
 # engine/ files without a unit test of their own, each with the reason.
 NO_TEST = {
@@ -142,7 +144,10 @@ def check_includes(name, lines):
 
 
 def check_include(name, number, parts, is_system, target):
-    if parts[0] in ("ext", "sql"):
+    if parts[0] == "sql":
+        check_include_sql(name, number, parts, is_system, target)
+        return
+    if parts[0] == "ext":
         own = os.path.exists(os.path.join(ROOT, parts[0], os.path.basename(target)))
         public = target.removeprefix("engine/") in PUBLIC
         if not is_system and not public and not own and not target.startswith("sqlite3"):
@@ -167,6 +172,22 @@ def check_include(name, number, parts, is_system, target):
         find(name, number, f"{layer}/ stands left of {to}/ and does not include from it")
     elif layer is None and name.endswith(".h"):
         find(name, number, f"a public header does not include {target}")
+
+
+def check_include_sql(name, number, parts, is_system, target):
+    to = target.split("/")
+    example = parts[1] == "examples"
+    if is_system or target.removeprefix("engine/") in PUBLIC:
+        if target.startswith("sqlite3") and not example and name != "sql/base/sqlite.h":
+            find(name, number, "SQLite is reached through sql/base/sqlite.h")
+    elif example:
+        if target.startswith(("sql/", "engine/", "ext/")):
+            find(name, number, "an example sees what is installed")
+    elif len(to) == 3 and to[0] == "sql" and to[1] in SQL_PARTS and len(parts) == 3:
+        if parts[1] in SQL_PARTS and SQL_PARTS.index(to[1]) > SQL_PARTS.index(parts[1]):
+            find(name, number, f"{parts[1]}/ stands left of {to[1]}/ and does not include from it")
+    elif not re.fullmatch(r"(sql/)?htt_\w+\.h", target) or (len(to) == 1) != (len(parts) == 2):
+        find(name, number, f"sql/ sees the public headers, SQLite and its own parts, not {target}")
 
 
 def functions(code):
@@ -255,7 +276,7 @@ def check_readme(names):
 
 def note_asserts(sources):
     """How dense asserts are; a figure to look at, not a limit."""
-    for top in ("engine/", "ext/"):
+    for top in ("engine/", "ext/", "sql/"):
         count = total = 0
         for name, code in sources.items():
             if name.startswith(top):
