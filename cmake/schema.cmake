@@ -10,8 +10,8 @@
 # line. A comment stands on lines of its own; those lines are left out.
 set(htt_schema_names htt_schema htt_store htt_outbox htt_consumer htt_change) # in this order
 
-# The parts of sql/: htt_schema_<part>_version and htt_schema_<part>_files, in the order in which they
-# are made, without htt_schema, which comes first in each. One of the files fills in the part's row:
+# The parts of sql/: htt_schema_<part>_version and htt_schema_<part>_files, in the order in which
+# they are made, without htt_schema, which comes first in each. One of them fills in the part's row:
 # INSERT OR IGNORE INTO htt_schema(name, version) VALUES ('<part>', <version>);
 set(htt_schema_parts)
 
