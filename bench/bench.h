@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of a benchmark share: its settings, what is measured (workloads), and what is
- * measured against each other (subjects).
- *
- *     bench_speed.c      main: options, the order of things
- *     bench_work.c       the workloads, one loop each, the same code for all subjects
- *     bench_native.c     a subject: htt.h
- *     bench_sql.c        two subjects: SQL over htt, SQL over an ordinary table
- *     bench_dataset.c    keys and values, made up from a seed and told right from wrong
- *     bench_clock.c      clock, median, percentile
- *     bench_machine.c    what it ran on
- *     bench_report.c     table and JSON
- *     bench_folder.c     the temporary folder
+ * measured against each other (subjects). README.md says which file has what.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -25,43 +15,24 @@
 
 #define BENCH_ROUNDS_MAX 9     /* repetitions of a read workload */
 #define BENCH_BATCH 1000       /* rows per transaction, keys per IN list */
-#define BENCH_CACHE_KIB 262144 /* PRAGMA cache_size for all but one-row commits: 256 MB */
+#define BENCH_FEW 10           /* rows of a small commit */
+#define BENCH_CACHE_KIB 262144 /* cache of a subject that has one, but for small commits: 256 MB */
 
 typedef struct bench_config {
     bench_dataset dataset;
     uint64_t gets;         /* lookups per read workload */
     uint64_t writes;       /* rows per write workload */
-    uint64_t commits;      /* one-row commits; a tenth of them with synchronous=FULL */
+    uint64_t commits;      /* small commits of a kind, at most */
     int rounds;            /* repetitions of a read workload, 1 to BENCH_ROUNDS_MAX */
-    htt_sync bulk_sync;    /* of everything but the one-row commits */
+    htt_sync bulk_sync;    /* of everything but the small commits */
     uint64_t write_budget; /* htt's, bytes; 0 = its default */
     const char *output;    /* JSON file, NULL = none */
-    const char *folder;    /* where the databases are, temporary */
+    const char *folder;    /* where the files are, temporary; each subject has its own */
 } bench_config;
-
-/* What is measured, in this order. bench_work_info tells more of each. */
-typedef enum bench_workload {
-    BENCH_LOAD,
-    BENCH_SIZE_LOADED,
-    BENCH_GET,
-    BENCH_GET_ALONE,
-    BENCH_MISS,
-    BENCH_GET_MANY,
-    BENCH_SCAN,
-    BENCH_COUNT,
-    BENCH_PUT,
-    BENCH_UPDATE,
-    BENCH_COMMIT_FULL,
-    BENCH_COMMIT_NORMAL,
-    BENCH_COMMIT_OFF,
-    BENCH_SIZE_WRITTEN,
-    BENCH_DELETE,
-    BENCH_WORKLOADS /* how many */
-} bench_workload;
 
 /* How a subject is opened. */
 typedef struct bench_mode {
-    htt_sync sync;      /* for both: PRAGMA synchronous, htt's sync */
+    htt_sync sync;      /* for all: PRAGMA synchronous, htt's sync, and what is like it elsewhere */
     bool default_cache; /* SQLite's default cache_size instead of BENCH_CACHE_KIB */
 } bench_mode;
 
@@ -70,23 +41,32 @@ typedef struct bench_scan {
     uint64_t sum;  /* of bench_dataset_key_hash of their keys */
 } bench_scan;
 
-typedef struct bench_size {
-    uint64_t used_bytes; /* of the file, free pages not counted */
-    uint64_t file_bytes; /* of the file */
-} bench_size;
+typedef enum bench_group {
+    BENCH_SQL,   /* goes through SQLite */
+    BENCH_NATIVE /* called from C */
+} bench_group;
 
 /*
- * A subject: an empty table of one way to store rows. `state` is made by open. All functions end
- * the program (bench_fail) when the store reports an error.
+ * A subject: one way to store rows. `state` is state_size zeroed bytes; they and the files in
+ * config->folder stay when it is closed and opened again. All functions end the program
+ * (bench_fail) when the store reports an error. Functions that are NULL are what it cannot do.
  */
 typedef struct bench_subject {
-    const char *id;    /* in JSON */
+    const char *id;    /* in JSON and on the command line */
     const char *title; /* in the table */
+    const char *setup; /* how it is configured, one sentence */
+    bench_group group;
+    size_t state_size;    /* bytes */
+    bool in_memory;       /* has no files of its own */
+    bool has_budget;      /* takes config->write_budget */
+    bool only_alone;      /* is there for transactions of one or few rows alone */
+    unsigned syncs;       /* levels of small commits that it has: bits 1 << htt_sync */
+    const char *(*version)(void); /* of the store; static storage */
 
-    void *(*open)(const bench_config *config, bench_mode mode);
+    /* An empty table, or, from the second time on, the one that was closed. */
+    void (*open)(void *state, const bench_config *config, bench_mode mode);
     void (*close)(void *state);
-    /* Closes and opens with another mode; the rows stay. */
-    void (*reopen)(void *state, bench_mode mode);
+    void (*discard)(void *state); /* after the last close, what is not in files; or NULL */
 
     void (*begin)(void *state, bool write);
     void (*commit)(void *state);
@@ -103,14 +83,17 @@ typedef struct bench_subject {
     /* Reads every key and value. False: a value is not its key's version 0. */
     bool (*scan)(void *state, bench_scan *scan_out);
     uint64_t (*count)(void *state);
-    void (*size)(void *state, bench_size *size_out);
+    /* Bytes of the file that are in use, free pages not counted; NULL: all bytes of its files. */
+    uint64_t (*used_bytes)(void *state);
+    /* What is left to do after a load before it is as it will be: compaction, checkpoint. */
+    void (*settle)(void *state);
     /* The store's own check of the whole file. */
     void (*check)(void *state);
 } bench_subject;
 
-extern const bench_subject bench_native_htt;
-extern const bench_subject bench_sql_htt;
-extern const bench_subject bench_sql_ordinary;
+#define BENCH_SYNC(level) (1u << (level))
+#define BENCH_SYNC_ALL                                                                             \
+    (BENCH_SYNC(HTT_SYNC_FULL) | BENCH_SYNC(HTT_SYNC_NORMAL) | BENCH_SYNC(HTT_SYNC_OFF))
 
 /* Says why on stderr, removes the temporary folder, ends the program with status 1. */
 _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -19,6 +19,10 @@ uint64_t bench_clock_now(void) {
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+double bench_clock_per(uint64_t start, uint64_t count) {
+    return (double)(bench_clock_now() - start) / (double)count;
+}
+
 static int clock_compare_doubles(const void *a, const void *b) {
     double x;
     double y;

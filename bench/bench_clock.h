@@ -11,6 +11,9 @@
 /* Nanoseconds of a clock that is never set. */
 uint64_t bench_clock_now(void);
 
+/* Nanoseconds since `start` for each of `count`. */
+double bench_clock_per(uint64_t start, uint64_t count);
+
 /* The middle one of `count` figures, 1 to BENCH_ROUNDS_MAX; the mean of the two if even. */
 double bench_clock_median(const double *figures, int count);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The temporary folder. All names in it are known beforehand, so that it can be removed from a
- * signal handler too: unlink and rmdir are allowed there, walking a directory is not.
+ * The temporary folder. What is in it is the stores' business, so rm removes it: starting a program
+ * is allowed in a signal handler, walking a folder is not.
  */
 #include "bench_folder.h"
 
@@ -10,30 +10,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
 
-static const char *const folder_names[] = {
-    BENCH_FILE_ORDINARY,      BENCH_FILE_ORDINARY "-wal", BENCH_FILE_ORDINARY "-shm",
-    BENCH_FILE_HOST,          BENCH_FILE_HOST "-wal",     BENCH_FILE_HOST "-shm",
-    BENCH_FILE_SQL,           BENCH_FILE_SQL "-lock",     BENCH_FILE_NATIVE,
-    BENCH_FILE_NATIVE "-lock"};
-enum { FOLDER_NAMES = sizeof folder_names / sizeof folder_names[0] };
+static char folder_path[BENCH_PATH_SIZE]; /* "" = there is none */
+static pid_t folder_owner;                /* the process that made it; no child removes it */
 
-static char folder_path[BENCH_PATH_SIZE];                     /* "" = there is none */
-static char folder_files[FOLDER_NAMES][BENCH_PATH_SIZE + 64]; /* full paths of folder_names */
+void bench_folder_remove(const char *path) {
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+        _exit(1);
+    }
+    int status = 0;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+}
 
 static void folder_remove(void) {
-    if (folder_path[0] == '\0') {
-        return;
+    if (folder_path[0] != '\0' && getpid() == folder_owner) {
+        bench_folder_remove(folder_path); /* nobody is left to be told */
+        folder_path[0] = '\0';
     }
-    for (int i = 0; i < FOLDER_NAMES; i++) {
-        (void)unlink(folder_files[i]); /* most are absent at any time */
-    }
-    (void)rmdir(folder_path); /* nobody is left to be told */
-    folder_path[0] = '\0';
 }
 
 static void folder_at_exit(void) {
@@ -60,10 +62,8 @@ const char *bench_folder_make(void) {
     if (mkdtemp(path) == NULL) {
         bench_fail("cannot make a folder in %s: %s", parent, strerror(errno));
     }
-    for (int i = 0; i < FOLDER_NAMES; i++) {
-        (void)snprintf(folder_files[i], sizeof folder_files[i], "%s/%s", path, folder_names[i]);
-    }
     memcpy(folder_path, path, sizeof path);
+    folder_owner = getpid();
     if (atexit(folder_at_exit) != 0) {
         folder_remove();
         bench_fail("out of memory");
@@ -72,6 +72,16 @@ const char *bench_folder_make(void) {
         (void)signal(signals[i], folder_at_signal);
     }
     return folder_path;
+}
+
+char *bench_folder_add(const char *parent, const char *name) {
+    const size_t size = strlen(parent) + strlen(name) + 2;
+    char *path = bench_allocate(size, 1);
+    (void)snprintf(path, size, "%s/%s", parent, name);
+    if (mkdir(path, 0777) != 0) {
+        bench_fail("cannot make the folder %s: %s", path, strerror(errno));
+    }
+    return path;
 }
 
 const char *bench_folder_system(void) {

@@ -34,9 +34,24 @@ static void machine_read_cpu(char *cpu_out, size_t size) {
     (void)fclose(file);
 }
 
+/* The first line of a file, "none" where there is no such file. */
+static void machine_read_line(const char *path, char *line_out, size_t size) {
+    (void)snprintf(line_out, size, "none");
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return;
+    }
+    if (fgets(line_out, (int)size, file) != NULL) {
+        line_out[strcspn(line_out, "\n")] = '\0';
+    }
+    (void)fclose(file);
+}
+
 void bench_machine_read(bench_machine *machine_out) {
     memset(machine_out, 0, sizeof *machine_out);
     machine_read_cpu(machine_out->cpu, sizeof machine_out->cpu);
+    machine_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+                      machine_out->governor, sizeof machine_out->governor);
     struct utsname name;
     if (uname(&name) == 0) {
         (void)snprintf(machine_out->kernel, sizeof machine_out->kernel, "%.40s %.80s", name.sysname,

@@ -16,6 +16,7 @@ typedef struct bench_machine {
     const char *htt;       /* version that is linked; static */
     const char *system;    /* file system of the databases; static */
     uint64_t memory_bytes; /* of the machine; 0 = unknown */
+    char governor[64];     /* of the processor's clock; "none" in most virtual machines */
     long cores;            /* online processors */
     double load;           /* of the last minute, at the start: others that disturb */
 } bench_machine;

@@ -4,7 +4,6 @@
  * (reads by mapping, 4 KiB pages), but for sync and, where asked for, the write budget.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench.h"
 #include "bench_folder.h"
@@ -34,14 +33,16 @@ static void native_must(const native_state *state, htt_rc rc, const char *what) 
     }
 }
 
-static void native_connect(native_state *state, bench_mode mode) {
+static void native_open(void *subject, const bench_config *config, bench_mode mode) {
+    native_state *state = subject;
     char path[BENCH_PATH_SIZE];
-    bench_path(state->config, BENCH_FILE_NATIVE, path);
+    state->config = config;
+    bench_path(config, BENCH_FILE_NATIVE, path);
     htt_options options;
     htt_options_init(&options);
     options.sync = mode.sync;
-    if (state->config->write_budget != 0) {
-        options.write_budget = state->config->write_budget;
+    if (config->write_budget != 0) {
+        options.write_budget = config->write_budget;
     }
     htt_error error;
     const htt_rc rc = htt_open(path, &options, &state->store, &error);
@@ -50,23 +51,9 @@ static void native_connect(native_state *state, bench_mode mode) {
     }
 }
 
-static void *native_open(const bench_config *config, bench_mode mode) {
-    native_state *state = bench_allocate(1, sizeof *state);
-    state->config = config;
-    native_connect(state, mode);
-    return state;
-}
-
 static void native_close(void *subject) {
-    native_state *state = subject;
+    const native_state *state = subject;
     htt_close(state->store);
-    free(state);
-}
-
-static void native_reopen(void *subject, bench_mode mode) {
-    native_state *state = subject;
-    htt_close(state->store);
-    native_connect(state, mode);
 }
 
 static void native_begin(void *subject, bool write) {
@@ -185,14 +172,13 @@ static uint64_t native_count(void *subject) {
     return count;
 }
 
-static void native_size(void *subject, bench_size *size_out) {
+static uint64_t native_used_bytes(void *subject) {
     native_state *state = subject;
     native_begin(state, false);
     htt_stat stat;
     native_must(state, htt_txn_stat(state->txn, &stat), "stat");
     native_commit(state);
-    size_out->file_bytes = stat.file_bytes;
-    size_out->used_bytes = (uint64_t)(stat.page_count - stat.free_pages) * stat.page_size;
+    return (uint64_t)(stat.page_count - stat.free_pages) * stat.page_size;
 }
 
 static int native_problem(void *arg, uint32_t page, const char *problem) {
@@ -215,10 +201,15 @@ static void native_check(void *subject) {
 
 const bench_subject bench_native_htt = {
     .id = "htt_c",
-    .title = "htt, C",
+    .title = "htt",
+    .setup = "default options of htt.h",
+    .group = BENCH_NATIVE,
+    .state_size = sizeof(native_state),
+    .has_budget = true,
+    .syncs = BENCH_SYNC_ALL,
+    .version = htt_version,
     .open = native_open,
     .close = native_close,
-    .reopen = native_reopen,
     .begin = native_begin,
     .commit = native_commit,
     .get = native_get,
@@ -231,6 +222,6 @@ const bench_subject bench_native_htt = {
     .delete = native_delete,
     .scan = native_scan,
     .count = native_count,
-    .size = native_size,
+    .used_bytes = native_used_bytes,
     .check = native_check,
 };

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The workloads that read. Every subject goes through the same loop with the same rows in the same
+ * order; what a loop itself costs (making keys, checking values) is in all figures alike, and
+ * reported.
+ */
+#include <stdlib.h>
+
+#include "bench_clock.h"
+#include "bench_files.h"
+#include "bench_work.h"
+#include "bench_zipf.h"
+
+#define READ_COLD_GETS 20000 /* at most: each is a read of the disk */
+
+static const char *read_name(bench_workload workload) {
+    return bench_work_infos[workload].id;
+}
+
+/* Where a workload's random choices start: the same for all subjects. */
+static uint64_t read_random(const bench_run *run, bench_workload workload, int round) {
+    uint64_t state = run->config.dataset.seed + (uint64_t)workload * 100 + (uint64_t)round;
+    return bench_random(&state);
+}
+
+double bench_read_get(bench_run *run, bench_workload workload, int round) {
+    const bench_subject *subject = run->subject;
+    const bench_dataset *dataset = &run->config.dataset;
+    const uint8_t version = workload == BENCH_MISS ? BENCH_ABSENT : 0;
+    const uint64_t first = workload == BENCH_MISS ? dataset->rows : 0;
+    const bool alone = workload == BENCH_GET_ALONE;
+    bool (*const get)(void *, const uint8_t *, uint8_t) = alone ? subject->get_alone : subject->get;
+    uint64_t random = read_random(run, workload, round);
+    uint8_t key[BENCH_KEY_MAX];
+    const uint64_t start = bench_clock_now();
+    if (!alone) {
+        subject->begin(run->state, false);
+    }
+    for (uint64_t i = 0; i < run->config.gets; i++) {
+        const uint64_t index = first + bench_random_below(&random, dataset->rows);
+        bench_dataset_key(dataset, index, key);
+        if (!get(run->state, key, version)) {
+            bench_run_wrong(run, read_name(workload), index);
+        }
+    }
+    if (!alone) {
+        subject->commit(run->state);
+    }
+    return bench_clock_per(start, run->config.gets);
+}
+
+double bench_read_zipf(bench_run *run, int round) {
+    const bench_subject *subject = run->subject;
+    const bench_dataset *dataset = &run->config.dataset;
+    uint64_t random = read_random(run, BENCH_ZIPF, round);
+    uint32_t *rows = bench_zipf_rows(dataset, &random, run->config.gets);
+    uint8_t key[BENCH_KEY_MAX];
+    const uint64_t start = bench_clock_now();
+    subject->begin(run->state, false);
+    for (uint64_t i = 0; i < run->config.gets; i++) {
+        bench_dataset_key(dataset, rows[i], key);
+        if (!subject->get(run->state, key, 0)) {
+            bench_run_wrong(run, read_name(BENCH_ZIPF), rows[i]);
+        }
+    }
+    subject->commit(run->state);
+    const double figure = bench_clock_per(start, run->config.gets);
+    free(rows);
+    return figure;
+}
+
+/* The lists are of rows that follow each other in bench_dataset_order: different, and in none. */
+double bench_read_many(bench_run *run, int round) {
+    const bench_dataset *dataset = &run->config.dataset;
+    const size_t count = dataset->rows < BENCH_BATCH ? (size_t)dataset->rows : BENCH_BATCH;
+    const uint64_t lists = run->config.gets / count > 0 ? run->config.gets / count : 1;
+    uint64_t place = read_random(run, BENCH_GET_MANY, round) % dataset->rows;
+    uint8_t *keys = bench_allocate(count, dataset->key_size);
+    const uint64_t start = bench_clock_now();
+    run->subject->begin(run->state, false);
+    for (uint64_t list = 0; list < lists; list++) {
+        for (size_t i = 0; i < count; i++) {
+            const uint64_t index = bench_dataset_order(dataset, place);
+            bench_dataset_key(dataset, index, keys + i * dataset->key_size);
+            place = place + 1 < dataset->rows ? place + 1 : 0;
+        }
+        if (!run->subject->get_many(run->state, keys, count)) {
+            bench_run_wrong(run, read_name(BENCH_GET_MANY), place);
+        }
+    }
+    run->subject->commit(run->state);
+    const double figure = bench_clock_per(start, lists * count);
+    free(keys);
+    return figure;
+}
+
+double bench_read_scan(bench_run *run) {
+    const bench_dataset *dataset = &run->config.dataset;
+    bench_scan scan;
+    const uint64_t start = bench_clock_now();
+    run->subject->begin(run->state, false);
+    const bool right = run->subject->scan(run->state, &scan);
+    run->subject->commit(run->state);
+    const double figure = bench_clock_per(start, dataset->rows);
+    if (!right || scan.rows != dataset->rows || scan.sum != bench_dataset_key_sum(dataset)) {
+        bench_run_wrong(run, read_name(BENCH_SCAN), scan.rows);
+    }
+    return figure;
+}
+
+double bench_read_count(bench_run *run) {
+    const uint64_t start = bench_clock_now();
+    run->subject->begin(run->state, false);
+    const uint64_t count = run->subject->count(run->state);
+    run->subject->commit(run->state);
+    const double figure = bench_clock_per(start, 1000); /* microseconds */
+    if (count != run->config.dataset.rows) {
+        bench_run_wrong(run, read_name(BENCH_COUNT), count);
+    }
+    return figure;
+}
+
+/* How many cold gets: few enough that most pages of rows are read for the first time. */
+static uint64_t read_cold_gets(const bench_run *run) {
+    const uint64_t few = run->config.dataset.rows / 250 + 200;
+    const uint64_t gets = few < READ_COLD_GETS ? few : READ_COLD_GETS;
+    return gets < run->config.gets ? gets : run->config.gets;
+}
+
+/*
+ * Gets after the file's pages left the page cache. The first quarter brings in what all gets share,
+ * such as the pages of an index; the extras tell what the others read.
+ */
+double bench_read_cold(bench_run *run, bool read_ahead, int round) {
+    const bench_subject *subject = run->subject;
+    const bench_dataset *dataset = &run->config.dataset;
+    const uint64_t gets = read_cold_gets(run);
+    uint64_t random = read_random(run, BENCH_COLD, round);
+    uint64_t before_late = 0;
+    uint64_t start_late = 0;
+    uint8_t key[BENCH_KEY_MAX];
+    subject->close(run->state);
+    bench_files_drop(run->folder);
+    subject->open(run->state, &run->config, bench_run_bulk_mode(run));
+    const uint64_t before = bench_files_read_bytes();
+    const uint64_t start = bench_clock_now();
+    subject->begin(run->state, false);
+    for (uint64_t i = 0; i < gets; i++) {
+        const uint64_t index = bench_random_below(&random, dataset->rows);
+        bench_dataset_key(dataset, index, key);
+        /* Some open a file at its first use. */
+        if (!read_ahead && (i == 0 || i == 1 || i == gets / 8)) {
+            bench_files_read_randomly(run->folder);
+        }
+        if (i == gets / 4) {
+            before_late = bench_files_read_bytes();
+            start_late = bench_clock_now();
+        }
+        if (!subject->get(run->state, key, 0)) {
+            bench_run_wrong(run, "cold", index);
+        }
+    }
+    subject->commit(run->state);
+    const double figure = bench_clock_per(start, gets) / 1000;
+    const uint64_t after = bench_files_read_bytes();
+    const double late = (double)(gets - gets / 4);
+    bench_run_extra(run, "gets", (double)gets);
+    bench_run_extra(run, "read_bytes_per_get", (double)(after - before) / (double)gets);
+    bench_run_extra(run, "late_us", bench_clock_per(start_late, gets - gets / 4) / 1000);
+    bench_run_extra(run, "late_read_bytes_per_get", (double)(after - before_late) / late);
+    bench_run_extra(run, "late_pages_per_get", (double)(after - before_late) / late / 4096);
+    return figure;
+}
