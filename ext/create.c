@@ -10,8 +10,9 @@
  *   others                                   refused, both are shown
  *
  * A CREATE that is rolled back leaves a file without rows behind, which a later CREATE takes; one
- * that fails while it makes the file leaves nothing, or what HTT_OPEN_NEW begins anew. A file
- * without bytes of somebody else is refused.
+ * that fails while it makes the file leaves nothing, or what HTT_OPEN_NEW begins anew. A power cut
+ * may leave a file without bytes, or one that is not finished: there is nothing in it, and it is
+ * begun anew.
  */
 #include "create.h"
 
@@ -180,17 +181,23 @@ static int create_open(const htt_table *table, htt_store **store_out, bool *made
     options.flags |= HTT_OPEN_CREATE | HTT_OPEN_NEW | HTT_OPEN_NO_FOLLOW;
     options.page_size = table->arguments.page_size;
     options.declaration = table->arguments.declaration.text;
+    htt_options there = options;
+    there.flags &= ~(unsigned)(HTT_OPEN_CREATE | HTT_OPEN_NEW);
+    there.page_size = 0; /* told apart by create_check_fit */
+    there.declaration = NULL;
     htt_rc rc = htt_open(table->connection->path, &options, store_out, &error);
     *made_out = rc == HTT_OK;
     if (rc == HTT_EXISTS) {
-        options.flags &= ~(unsigned)(HTT_OPEN_CREATE | HTT_OPEN_NEW);
-        options.page_size = 0; /* told apart by create_check_fit */
-        options.declaration = NULL;
+        rc = htt_open(table->connection->path, &there, store_out, &error);
+    }
+    if (rc == HTT_NOTHTT || rc == HTT_CORRUPT) {
+        options.flags &= ~(unsigned)HTT_OPEN_NEW; /* for one without anything in it, only */
         rc = htt_open(table->connection->path, &options, store_out, &error);
+        *made_out = rc == HTT_OK;
     }
     if (rc == HTT_READONLY) {
-        options.flags |= HTT_OPEN_READONLY;
-        rc = htt_open(table->connection->path, &options, store_out, &error);
+        there.flags |= HTT_OPEN_READONLY;
+        rc = htt_open(table->connection->path, &there, store_out, &error);
     }
     return rc == HTT_OK ? SQLITE_OK : htt_rc_report(message_out, rc, HTT_SIDE_READ, error.text);
 }

@@ -18,7 +18,6 @@ typedef struct joint_counts {
     uint64_t behind;     /* of them with kv behind, where that is allowed */
     uint64_t lost;       /* of them without a commit that had returned, where that is allowed */
     uint64_t again;      /* of them after a second crash */
-    uint64_t refused;    /* of them with an empty file of a CREATE that was cut */
     uint64_t violations; /* of them wrong */
 } joint_counts;
 
