@@ -155,9 +155,16 @@ static int statements_bind_datum(sqlite3_stmt *statement, int index, htt_datum d
 
 htt_rc htt_statement_bind(htt_db *db, const htt_statement_table *table, sqlite3_stmt *statement,
                           const char *letters, ...) {
-    int code = SQLITE_OK;
     va_list arguments;
     va_start(arguments, letters);
+    const htt_rc rc = htt_statement_bind_list(db, table, statement, letters, arguments);
+    va_end(arguments);
+    return rc;
+}
+
+htt_rc htt_statement_bind_list(htt_db *db, const htt_statement_table *table,
+                               sqlite3_stmt *statement, const char *letters, va_list arguments) {
+    int code = SQLITE_OK;
     for (int i = 0; letters[i] != '\0' && code == SQLITE_OK; i++) {
         switch (letters[i]) {
         case 'i': code = sqlite3_bind_int64(statement, i + 1, va_arg(arguments, int64_t)); break;
@@ -175,7 +182,6 @@ htt_rc htt_statement_bind(htt_db *db, const htt_statement_table *table, sqlite3_
             break;
         }
     }
-    va_end(arguments);
     if (code != SQLITE_OK) {
         const htt_rc rc = code == SQLITE_MISMATCH
                               ? htt_db_fail(db, HTT_TYPE, "%s: a value is no integer, real, text, "

@@ -27,6 +27,8 @@
 #ifndef HTT_SQL_BASE_STATEMENTS_H
 #define HTT_SQL_BASE_STATEMENTS_H
 
+#include <stdarg.h>
+
 #include "sql/base/db.h"
 
 /* What a {word} in a text stands for. */
@@ -65,6 +67,10 @@ htt_rc htt_statement_run(htt_db *db, const htt_statement_table *table, sqlite3_s
  */
 htt_rc htt_statement_bind(htt_db *db, const htt_statement_table *table, sqlite3_stmt *statement,
                           const char *letters, ...);
+
+/* The same with its arguments as a list. */
+htt_rc htt_statement_bind_list(htt_db *db, const htt_statement_table *table,
+                               sqlite3_stmt *statement, const char *letters, va_list arguments);
 
 /* Resets it and forgets its bindings. NULL is allowed. */
 void htt_statement_done(sqlite3_stmt *statement);
