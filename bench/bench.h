@@ -59,6 +59,7 @@ typedef struct bench_subject {
     size_t state_size;    /* bytes */
     bool in_memory;       /* has no files of its own */
     bool has_budget;      /* takes config->write_budget */
+    bool blind;                   /* gets in a write transaction do not see its writes */
     bool only_alone;      /* is there for transactions of one or few rows alone */
     unsigned syncs;       /* levels of small commits that it has: bits 1 << htt_sync */
     const char *(*version)(void); /* of the store; static storage */

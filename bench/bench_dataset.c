@@ -62,7 +62,20 @@ static inline uint64_t dataset_digits(uint64_t bits) {
     return bits + '0' * ones + letters * ('a' - '0' - 10);
 }
 
+/* The row's number in decimal digits, zeros in front. */
+static void dataset_ordered_key(const bench_dataset *dataset, uint64_t index, uint8_t *key_out) {
+    memset(key_out, '0', dataset->key_size);
+    for (size_t i = dataset->key_size; i > 0 && index != 0; i--) {
+        key_out[i - 1] = (uint8_t)('0' + index % 10);
+        index /= 10;
+    }
+}
+
 void bench_dataset_key(const bench_dataset *dataset, uint64_t index, uint8_t *key_out) {
+    if (dataset->ordered) {
+        dataset_ordered_key(dataset, index, key_out);
+        return;
+    }
     uint64_t bits = dataset_mix(index + dataset->seed * DATASET_GOLDEN);
     uint64_t word = 0;
     for (size_t i = 0; i < dataset->key_size; i += sizeof word) {

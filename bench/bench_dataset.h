@@ -28,6 +28,7 @@ typedef struct bench_dataset {
     uint64_t seed;     /* everything follows from it */
     uint64_t step;     /* of bench_dataset_order; has no factor in common with rows */
     bool text;         /* keys are TEXT, else BLOB */
+    bool ordered;      /* keys are decimal numbers that ascend with the row, else random */
 } bench_dataset;
 
 /* Fills in `step`, from the other fields. */

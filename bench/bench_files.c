@@ -78,7 +78,9 @@ static void files_advise_descriptors(const char *folder) {
         if (size > 0) {
             path[size] = '\0';
             if (files_is_in(folder, path)) {
-                (void)posix_fadvise((int)strtol(entry->d_name, NULL, 10), 0, 0, POSIX_FADV_RANDOM);
+                const int file = (int)strtol(entry->d_name, NULL, 10);
+                (void)posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+                (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
             }
         }
     }
@@ -100,7 +102,6 @@ static void files_advise_mapping(const char *folder, const char *line) {
 
 void bench_files_read_randomly(const char *folder) {
     char line[BENCH_PATH_SIZE + 128];
-    files_advise_descriptors(folder);
     FILE *maps = fopen("/proc/self/maps", "re");
     if (maps == NULL) {
         bench_fail("cannot read /proc/self/maps: %s", strerror(errno));
@@ -110,6 +111,7 @@ void bench_files_read_randomly(const char *folder) {
         files_advise_mapping(folder, line);
     }
     (void)fclose(maps);
+    files_advise_descriptors(folder);
 }
 
 /* The number behind `name` in a file of lines "name: number". */

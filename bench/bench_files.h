@@ -16,7 +16,8 @@ void bench_files_drop(const char *folder);
 
 /*
  * Tells the kernel for every open file and every mapping of a file in the folder, in this process,
- * that it is read in random order, so that it reads nothing ahead.
+ * that it is read in random order, so that it reads nothing ahead; and drops from the page cache
+ * what was read ahead until now and is not mapped.
  */
 void bench_files_read_randomly(const char *folder);
 

@@ -179,6 +179,7 @@ const bench_subject bench_peer_leveldb = {
     .title = "LevelDB",
     .setup = "Bloom filter of 10 bits a key, block cache 256 MB, batches of 1000 rows",
     .group = BENCH_NATIVE,
+    .blind = true,
     .state_size = sizeof(level_state),
     .syncs = BENCH_SYNC_ALL,
     .version = level_version,

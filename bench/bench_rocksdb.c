@@ -192,6 +192,7 @@ const bench_subject bench_peer_rocksdb = {
     .title = "RocksDB",
     .setup = "OptimizeForPointLookup, block cache 256 MB, batches of 1000 rows",
     .group = BENCH_NATIVE,
+    .blind = true,
     .state_size = sizeof(rocks_state),
     .syncs = BENCH_SYNC_ALL,
     .version = rocks_version,

@@ -70,6 +70,25 @@ void bench_run_wrong(const bench_run *run, const char *workload, uint64_t index)
                (unsigned long long)index);
 }
 
+double bench_run_load(bench_run *run) {
+    const bench_subject *subject = run->subject;
+    const bench_dataset *dataset = &run->config.dataset;
+    uint8_t key[BENCH_KEY_MAX];
+    uint8_t *value = bench_allocate(dataset->value_size + 1, 1);
+    memset(run->versions, 0, (size_t)dataset->rows);
+    const uint64_t start = bench_clock_now();
+    subject->begin(run->state, true);
+    for (uint64_t i = 0; i < dataset->rows; i++) {
+        bench_dataset_key(dataset, i, key);
+        bench_dataset_value(dataset, key, 0, value);
+        subject->insert(run->state, key, value);
+    }
+    subject->commit(run->state);
+    const double figure = bench_clock_per(start, dataset->rows);
+    free(value);
+    return figure;
+}
+
 double bench_run_size(bench_run *run) {
     const bench_dataset *dataset = &run->config.dataset;
     const bench_subject *subject = run->subject;

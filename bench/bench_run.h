@@ -48,6 +48,9 @@ void bench_run_extra(bench_run *run, const char *name, double value);
 /* Notes "p50_us", "p99_us", "p999_us" of samples in nanoseconds; sorts them. */
 void bench_run_percentiles(bench_run *run, uint64_t *samples, size_t count);
 
+/* Inserts all rows in random order in one transaction; nanoseconds a row, the commit included. */
+double bench_run_load(bench_run *run);
+
 /* File bytes per payload byte. */
 double bench_run_size(bench_run *run);
 

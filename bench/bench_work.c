@@ -72,7 +72,7 @@ bool bench_work_applies(const bench_subject *subject, bench_workload workload) {
 double bench_work_measure(bench_run *run, bench_workload workload, int round) {
     run->extra_count = 0;
     switch (workload) {
-    case BENCH_LOAD: return bench_write_load(run);
+    case BENCH_LOAD: return bench_run_load(run);
     case BENCH_SETTLE: return bench_write_settle(run);
     case BENCH_LOAD_HALF: return bench_write_load_half(run);
     case BENCH_GET:

@@ -66,7 +66,6 @@ double bench_read_many(bench_run *run, int round);
 double bench_read_scan(bench_run *run);
 double bench_read_count(bench_run *run);
 double bench_read_cold(bench_run *run, bool read_ahead, int round);
-double bench_write_load(bench_run *run);
 double bench_write_load_half(bench_run *run);
 double bench_write_settle(bench_run *run);
 double bench_write_put(bench_run *run, bench_workload workload);

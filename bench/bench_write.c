@@ -4,37 +4,17 @@
  * afterwards stands in run->versions, and every row is read and compared after them.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench_clock.h"
 #include "bench_folder.h"
 #include "bench_work.h"
 
-#define WRITE_COMMITS_LONGEST UINT64_C(10000000000) /* nanoseconds for small commits of a kind */
+#define WRITE_COMMITS_LONGEST UINT64_C(5000000000) /* nanoseconds for small commits of a kind */
 
 /* Where a workload's random choices start: the same for all subjects. */
 static uint64_t write_random(const bench_run *run, bench_workload workload) {
     uint64_t state = run->config.dataset.seed + (uint64_t)workload * 100;
     return bench_random(&state);
-}
-
-double bench_write_load(bench_run *run) {
-    const bench_subject *subject = run->subject;
-    const bench_dataset *dataset = &run->config.dataset;
-    uint8_t key[BENCH_KEY_MAX];
-    uint8_t *value = bench_allocate(dataset->value_size + 1, 1);
-    memset(run->versions, 0, (size_t)dataset->rows);
-    const uint64_t start = bench_clock_now();
-    subject->begin(run->state, true);
-    for (uint64_t i = 0; i < dataset->rows; i++) {
-        bench_dataset_key(dataset, i, key);
-        bench_dataset_value(dataset, key, 0, value);
-        subject->insert(run->state, key, value);
-    }
-    subject->commit(run->state);
-    const double figure = bench_clock_per(start, dataset->rows);
-    free(value);
-    return figure;
 }
 
 /* Once more, into a file of its own that is removed again. */
@@ -44,7 +24,7 @@ double bench_write_load_half(bench_run *run) {
     config.write_budget =
         config.dataset.rows * (config.dataset.key_size + config.dataset.value_size) / 2;
     bench_run_open(&other, &config, run->subject, config.dataset.rows);
-    const double figure = bench_write_load(&other);
+    const double figure = bench_run_load(&other);
     bench_run_extra(run, "write_budget", (double)config.write_budget);
     bench_run_extra(run, "bytes_per_byte", bench_run_size(&other));
     bench_run_verify(&other);
