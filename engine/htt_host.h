@@ -75,6 +75,12 @@ typedef struct htt_host_meta {
     uint64_t armed;       /* nonce of the last one that had all of them on the disk */
 } htt_host_meta;
 HTT_API HTT_MUST_CHECK htt_rc htt_host_read_meta(htt_store *store, htt_host_meta *meta_out);
+/*
+ * Another number after every change of the meta pages, whoever makes it; 0: it cannot be told, or
+ * one is being made. Under the host's write lock, what the calls of this header found in the meta
+ * pages still holds where the number is the same, and not 0.
+ */
+HTT_API uint64_t htt_host_generation(const htt_store *store);
 
 /* ---------------------------------------------------------- ownership, at rest */
 
@@ -136,6 +142,8 @@ typedef struct htt_host_write {
                                   host's row, and all of its savepoints, must be at `base` again */
     uint32_t wait_ms;          /* for another holder of the writer's right */
     bool low_first;            /* pages go to the lowest free places: htt_host_vacuum_step */
+    uint64_t budget;           /* bytes of memory for pages, 0 = all that the store has for them.
+                                  Rows in the order of htt_host_order need little */
     /* Makes what the host has committed durable, its directory too. Gives an errno value. */
     int (*barrier)(void *arg);
     void *arg;                 /* of barrier */
@@ -217,6 +225,12 @@ HTT_API uint64_t htt_host_token(uint64_t before, uint64_t seq, unsigned op, htt_
                                 htt_datum value);
 /* The token that the first row past `root` goes on from. */
 HTT_API uint64_t htt_host_first_token(const htt_host_root *root);
+
+/*
+ * Rows that are put or deleted in rising order of this number come to neighbouring pages one after
+ * the other, and to the same page at one time. Every order is right.
+ */
+HTT_API uint32_t htt_host_order(const htt_txn *txn, htt_datum key);
 
 /* A hash of a key, equal for equal keys. */
 HTT_API uint64_t htt_host_hash(htt_datum key);

@@ -325,6 +325,9 @@ static int scan_step_list(htt_scan *scan) {
         }
         if (found == HTT_OK) {
             scan->key = scan->list.keys[scan->at++];
+            if (scan->connection->transaction.joined && scan->connection->hosted != NULL) {
+                htt_hosted_note(scan->connection->hosted, &scan->source, scan->key);
+            }
             scan->key_is_asked = htt_key_list_is_loose(&scan->list, scan->key);
             scan->eof = false;
             return SQLITE_OK;

@@ -17,7 +17,9 @@
  *
  * Invariants (docs/durability.md numbers those of the protocol)
  *   HOSTED-1  Nothing in memory is believed across a rollback, a commit of others, or the end of a
- *             write transaction: it is compared with the host again (`known`).
+ *             write transaction that wrote pages or the row: it is compared with the host again
+ *             (`known`). Across a commit of our own it is: xSync compared the newest row, and the
+ *             database's version tells that nobody else has committed since (fold_is_ours).
  *   HOSTED-2  In SMALL the overlay is the outbox as of this transaction; a row is inserted before
  *             it is added.
  *   HOSTED-3  Once rows of this transaction are deleted (`direct`), a failure to publish ends it.
@@ -32,6 +34,17 @@
 #include "connection.h"
 #include "host_file.h"
 #include "outbox.h"
+
+enum { HTT_HOSTED_FOUND = 48 }; /* bytes of a longer key are not remembered */
+
+/* What a cursor of a statement that writes has found last: the statement changes it next. */
+typedef struct htt_hosted_found {
+    bool set;                        /* there is something */
+    uint8_t type;                    /* of the key */
+    uint8_t size;                    /* of the key */
+    size_t length;                   /* of the overlay, which has not been cut since */
+    uint8_t bytes[HTT_HOSTED_FOUND]; /* of the key */
+} htt_hosted_found;
 
 struct htt_hosted {
     htt_outbox *outbox;      /* statements; owned */
@@ -49,8 +62,11 @@ struct htt_hosted {
     uint64_t seen_epoch;     /* of the meta page when a snapshot was gone, 0 = never */
     uint64_t folded;         /* rows that the last fold put into pages */
     char *unfolded;          /* why the last one that was due did not come; NULL = it did; owned */
+    htt_hosted_found found;  /* in `state` */
     bool wrote;              /* this connection has committed something */
     uint64_t trimmed;        /* seq of the root whose rows were trimmed; committed */
+    uint64_t fits;           /* generation of the file with which `row` fitted it; 0 = none */
+    uint64_t calm;           /* the same: and no attempt had to be acknowledged */
 
     /* Of the running write transaction: */
     bool based;              /* base, kind are known */
@@ -64,6 +80,9 @@ struct htt_hosted {
     bool direct;             /* LARGE: something is in pages that is in no row */
     bool settled;            /* what earlier transactions left to do is done */
     bool stuck;              /* pages could not be written: not tried again before the commit */
+    bool rewritten;          /* the row in htt_store: `row` is what it was before */
+    bool alone;              /* all changes were made in autocommit, by one statement */
+    bool compared;           /* xSync found the outbox as the overlay says; nothing came since */
     bool fold_wanted;        /* fold at the commit */
     bool dropped;            /* the table was dropped: the file is released after the commit */
     uint64_t seq;            /* LARGE: last seq given out */
@@ -97,6 +116,10 @@ void htt_hosted_forget(htt_hosted *hosted);
 void htt_hosted_cut(htt_hosted *hosted, size_t length, bool spare_cursors);
 /* About how many rows there are, as far as is known without looking. */
 uint64_t htt_hosted_estimate(const htt_hosted *hosted);
+/* A cursor that reads `source` has found this key. */
+void htt_hosted_note(htt_hosted *hosted, const htt_source *source, htt_datum key);
+/* It was found, and nothing has changed since. False says nothing. SMALL. */
+bool htt_hosted_is_noted(const htt_hosted *hosted, htt_datum key);
 /* Lets go what a write transaction holds. */
 void htt_hosted_release(htt_connection *connection);
 
@@ -106,8 +129,12 @@ void htt_hosted_release(htt_connection *connection);
 int htt_hosted_begin(htt_connection *connection, char **message_out);
 /* Before every change. */
 int htt_hosted_change(htt_connection *connection, char **message_out);
-/* A row that is there is replaced, one that is not there is no error. */
-int htt_hosted_put(htt_connection *connection, htt_datum key, htt_datum value, char **message_out);
+/*
+ * A row that is there is replaced, one that is not there is no error. `insert`, only in LARGE: the
+ * key must be new; *exists_out true: it is not, and nothing has changed. Else left alone.
+ */
+int htt_hosted_put(htt_connection *connection, htt_datum key, htt_datum value, bool insert,
+                   bool *exists_out, char **message_out);
 int htt_hosted_del(htt_connection *connection, htt_datum key, char **message_out);
 /* Deletes one key and puts another, or neither. */
 int htt_hosted_move(htt_connection *connection, htt_datum old_key, htt_datum key, htt_datum value,

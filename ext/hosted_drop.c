@@ -56,6 +56,7 @@ static int drop_run(htt_connection *connection, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     bool open = false;
     int rc = htt_hosted_begin(connection, message_out);
+    hosted->rewritten = true;
     if (rc == SQLITE_OK && connection->writer == NULL) {
         rc = htt_hosted_is_in_doubt(connection, &open, message_out);
     }
@@ -157,6 +158,7 @@ int htt_hosted_create_row(htt_connection *connection, const uint8_t uuid[HTT_UUI
     int rc = SQLITE_OK;
     if (hosted != NULL) {
         htt_outbox_store row;
+        hosted->rewritten = true;
         rc = htt_outbox_read_store(hosted->outbox, &found, &row, message_out);
         if (rc == SQLITE_OK && found && memcmp(row.uuid, uuid, HTT_UUID_SIZE) == 0) {
             return revive_row(connection, &row, message_out);

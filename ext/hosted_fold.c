@@ -14,50 +14,98 @@
 #include "hosted.h"
 #include "rc.h"
 
-enum { FOLD_WAIT_MS = 100 }; /* for another holder of the writer's right: none is expected */
+enum {
+    FOLD_WAIT_MS = 100,           /* for another holder of the writer's right: none is expected */
+    FOLD_BUCKET_BITS = 13,        /* a node has up to 8192 slots */
+    FOLD_BUDGET = 8 * 1024 * 1024 /* a page that a sorted fold has left is not asked for again */
+};
+#define FOLD_OLD UINT32_MAX /* in place of a bucket: not the newest entry of its key */
 
 static int fold_barrier(void *arg) {
     return htt_host_file_barrier(arg);
 }
 
-static htt_host_write fold_write(htt_hosted *hosted) {
+static htt_host_write fold_write(htt_hosted *hosted, uint64_t budget) {
     return (htt_host_write){.base = &hosted->base,
                             .acked = hosted->acked,
                             .certain = hosted->kind == HTT_HOST_ROLLBACK,
                             .owner = &hosted->owner,
                             .nonce = hosted->nonce,
                             .wait_ms = FOLD_WAIT_MS,
+                            .budget = budget,
                             .barrier = fold_barrier,
                             .arg = &hosted->file};
 }
 
 /* ------------------------------------------------------------------- large */
 
-/* Every row of the outbox into pages, the newest of each key. */
-static htt_rc fold_apply(htt_txn *writer, const htt_overlay *overlay) {
-    const size_t length = htt_overlay_length(overlay);
-    for (size_t i = 0; i < length; i++) {
-        htt_rc rc = HTT_OK;
-        if (!htt_overlay_is_newest(overlay, length, i)) {
-            continue;
-        }
-        const htt_change *const change = htt_overlay_at(overlay, i);
-        if (change->op == HTT_OP_DEL) {
-            rc = htt_del(writer, change->key);
-            rc = rc == HTT_NOTFOUND ? HTT_OK : rc;
-        } else {
-            rc = htt_put(writer, change->key, change->value, 0);
-        }
-        if (rc != HTT_OK) {
-            return rc;
-        }
+static htt_rc fold_apply_change(htt_txn *writer, const htt_change *change) {
+    if (change->op != HTT_OP_DEL) {
+        return htt_put(writer, change->key, change->value, 0);
     }
-    return HTT_OK;
+    const htt_rc rc = htt_del(writer, change->key);
+    return rc == HTT_NOTFOUND ? HTT_OK : rc;
 }
 
-int htt_hosted_enlarge(htt_connection *connection, char **message_out) {
+/* The bucket of an entry of the overlay, buckets being in the order of the tree. */
+static uint32_t fold_bucket(const htt_txn *writer, const htt_overlay *overlay, size_t index) {
+    return htt_host_order(writer, htt_overlay_at(overlay, index)->key) >> (32 - FOLD_BUCKET_BITS);
+}
+
+/*
+ * The entries that are the newest of their key, sorted by bucket. *count_out of them; NULL: no
+ * memory for it.
+ */
+static uint32_t *fold_sort(const htt_txn *writer, const htt_overlay *overlay, size_t *count_out) {
+    const size_t length = htt_overlay_length(overlay);
+    const size_t buckets = (size_t)1 << FOLD_BUCKET_BITS;
+    uint32_t *const entries =
+        sqlite3_malloc64((2 * length + buckets) * sizeof *entries); /* entries, buckets, ends */
+    if (entries == NULL) {
+        return NULL;
+    }
+    uint32_t *const bucket_of = entries + length;
+    uint32_t *const ends = bucket_of + length;
+    memset(ends, 0, buckets * sizeof *ends);
+    for (size_t i = 0; i < length; i++) {
+        bucket_of[i] = FOLD_OLD;
+        if (htt_overlay_is_newest(overlay, length, i)) {
+            bucket_of[i] = fold_bucket(writer, overlay, i);
+            ends[bucket_of[i]]++;
+        }
+    }
+    for (size_t i = 1; i < buckets; i++) {
+        ends[i] += ends[i - 1];
+    }
+    *count_out = ends[buckets - 1];
+    for (size_t i = length; i-- > 0;) {
+        if (bucket_of[i] != FOLD_OLD) {
+            entries[--ends[bucket_of[i]]] = (uint32_t)i;
+        }
+    }
+    return entries;
+}
+
+/* Every row of the outbox into pages, the newest of each key, in the order of the tree. */
+static htt_rc fold_apply(htt_txn *writer, const htt_overlay *overlay) {
+    const size_t length = htt_overlay_length(overlay);
+    size_t count = length;
+    htt_rc rc = HTT_OK;
+    uint32_t *const entries = fold_sort(writer, overlay, &count);
+    for (size_t i = 0; rc == HTT_OK && i < count; i++) {
+        const size_t index = entries == NULL ? i : entries[i];
+        if (entries != NULL || htt_overlay_is_newest(overlay, length, index)) {
+            rc = fold_apply_change(writer, htt_overlay_at(overlay, index));
+        }
+    }
+    sqlite3_free(entries);
+    return rc;
+}
+
+/* `budget`: bytes of memory for pages, 0 = the table's. */
+static int fold_enlarge(htt_connection *connection, uint64_t budget, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
-    const htt_host_write write = fold_write(hosted);
+    const htt_host_write write = fold_write(hosted, budget);
     htt_txn *writer = NULL;
     assert(hosted->based);
     assert(connection->writer == NULL);
@@ -85,6 +133,10 @@ int htt_hosted_enlarge(htt_connection *connection, char **message_out) {
     htt_transaction_enlarged(connection);
     htt_hosted_release(connection);
     return SQLITE_OK;
+}
+
+int htt_hosted_enlarge(htt_connection *connection, char **message_out) {
+    return fold_enlarge(connection, 0, message_out);
 }
 
 /* In the midst of a large statement: its rows need not stay in the outbox. */
@@ -174,18 +226,17 @@ static int fold_check_rows(htt_connection *connection, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     const htt_reader *const state = hosted->state;
     const size_t length = htt_overlay_length(state->overlay);
-    htt_outbox_row last = {0};
+    uint64_t token = 0;
     bool found = false;
-    if (length == 0) {
-        return SQLITE_OK;
+    if (length == 0 || hosted->alone) {
+        return SQLITE_OK; /* nothing could go back to a place within one statement unseen */
     }
-    const int rc = htt_outbox_read_last(hosted->outbox, state->root.seq + length, &found, &last,
-                                        message_out);
+    const int rc = htt_outbox_read_token(hosted->outbox, state->root.seq + length, &found, &token,
+                                         message_out);
     if (rc != SQLITE_OK) {
         return rc;
     }
-    if (!found || last.seq != state->root.seq + length ||
-        last.token != htt_overlay_at(state->overlay, length - 1)->token) {
+    if (!found || token != htt_overlay_at(state->overlay, length - 1)->token) {
         hosted->known = false;
         return htt_rc_say(message_out, SQLITE_ERROR,
                           "htt_outbox: rows of store %lld were changed in this transaction by "
@@ -197,7 +248,7 @@ static int fold_check_rows(htt_connection *connection, char **message_out) {
 
 static htt_rc fold_find_attempt(htt_connection *connection, uint64_t *attempt_out) {
     htt_hosted *const hosted = connection->hosted;
-    const htt_host_write write = fold_write(hosted);
+    const htt_host_write write = fold_write(hosted, 0);
     return htt_host_outstanding(connection->store, &write, hosted->nonce, attempt_out);
 }
 
@@ -211,11 +262,21 @@ int htt_hosted_is_in_doubt(htt_connection *connection, bool *open_out, char **me
 }
 
 int htt_hosted_acknowledge(htt_connection *connection, char **message_out) {
+    htt_hosted *const hosted = connection->hosted;
+    const uint64_t generation = htt_host_generation(connection->store);
     uint64_t attempt = 0;
-    if (fold_find_attempt(connection, &attempt) != HTT_OK || attempt == 0) {
+    if (generation != 0 && hosted->calm == generation) {
+        return SQLITE_OK;
+    }
+    if (fold_find_attempt(connection, &attempt) != HTT_OK) {
         return SQLITE_OK; /* only a fold needs to know */
     }
-    return htt_outbox_write_acked(connection->hosted->outbox, attempt, message_out);
+    if (attempt == 0) {
+        hosted->calm = hosted->nonce == 0 ? generation : 0; /* its own is another's later */
+        return SQLITE_OK;
+    }
+    hosted->rewritten = true;
+    return htt_outbox_write_acked(hosted->outbox, attempt, message_out);
 }
 
 /* A fold that does not come now comes with a later commit. */
@@ -225,7 +286,7 @@ static int fold_try(htt_connection *connection, char **message_out) {
     hosted->unfolded = NULL;
     if (hosted->stuck) {
         hosted->unfolded = sqlite3_mprintf("it failed before in this transaction");
-    } else if (htt_hosted_enlarge(connection, message_out) == SQLITE_OK) {
+    } else if (fold_enlarge(connection, FOLD_BUDGET, message_out) == SQLITE_OK) {
         hosted->folded = htt_overlay_length(hosted->state->overlay);
     } else {
         hosted->unfolded = *message_out;
@@ -252,6 +313,7 @@ int htt_hosted_sync(htt_connection *connection, char **message_out) {
         if (rc != SQLITE_OK) {
             return rc;
         }
+        hosted->compared = true;
         const htt_overlay *const overlay = hosted->state->overlay;
         const bool wanted = hosted->fold_wanted ||
                             htt_overlay_length(overlay) >= hosted->fold_rows ||
@@ -274,8 +336,27 @@ int htt_hosted_sync(htt_connection *connection, char **message_out) {
 
 /* --------------------------------------------------------------------- end */
 
+/*
+ * After a commit: the state in memory is that of the host. SQLite's pager counts up by one for a
+ * commit of its own, and by one when it sees that another one's came first; while we wrote, no
+ * other could.
+ */
+static bool fold_is_ours(htt_hosted *hosted) {
+    uint32_t version;
+    if (!hosted->based || !hosted->known || !hosted->compared || hosted->rewritten ||
+        hosted->dropped || htt_host_file_version(&hosted->file, &version) != SQLITE_OK ||
+        version != hosted->version + 1) {
+        return false;
+    }
+    hosted->version = version;
+    return true;
+}
+
 static void fold_end(htt_connection *connection, bool committed) {
     htt_hosted *const hosted = connection->hosted;
+    const bool wrote = hosted->based || hosted->rewritten;
+    const bool ours = committed && connection->writer == NULL &&
+                      (wrote ? fold_is_ours(hosted) : hosted->known);
     htt_hosted_release(connection);
     if (connection->writer != NULL) {
         htt_host_finish(connection->writer, committed);
@@ -287,7 +368,9 @@ static void fold_end(htt_connection *connection, bool committed) {
         htt_hosted_cut(hosted, hosted->begin, false);
     }
     hosted->trimming = 0;
-    hosted->known = false; /* HOSTED-1 */
+    hosted->known = ours; /* HOSTED-1 */
+    hosted->rewritten = false;
+    hosted->compared = false;
     hosted->based = false;
     hosted->nonce = 0;
     hosted->direct = false;

@@ -38,6 +38,7 @@ void htt_hosted_forget(htt_hosted *hosted) {
     htt_reader *const state = hosted->state;
     hosted->state = NULL;
     hosted->known = false;
+    hosted->found.set = false;
     if (state != NULL) {
         assert(state->references > 0);
         state->references--;
@@ -107,6 +108,7 @@ static int read_compare(htt_hosted *hosted, bool *same_out, char **message_out) 
     assert(kept <= length);
     *same_out = kept == 0 || read_token(state, kept) == last.token;
     if (*same_out && kept < length) {
+        hosted->found.set = false;
         htt_overlay_cut(state->overlay, kept);
     }
     return SQLITE_OK;
@@ -161,6 +163,8 @@ int htt_hosted_refresh(htt_connection *connection, char **message_out) {
         return SQLITE_OK;
     }
     hosted->known = false; /* HOSTED-1 */
+    hosted->fits = 0;      /* it was said of the row as it was */
+    hosted->calm = 0;
     htt_hosted_release(connection);
     rc = htt_outbox_read_store(hosted->outbox, &found, &hosted->row, message_out);
     hosted->gone = rc == SQLITE_OK && !found;
@@ -198,6 +202,27 @@ void htt_hosted_cut(htt_hosted *hosted, size_t length, bool spare_cursors) {
         htt_overlay_cut(hosted->state->overlay, length);
     }
     hosted->known = false; /* HOSTED-1 */
+    hosted->found.set = false;
+}
+
+void htt_hosted_note(htt_hosted *hosted, const htt_source *source, htt_datum key) {
+    htt_hosted_found *const found = &hosted->found;
+    found->set = hosted->state != NULL && source->overlay == hosted->state->overlay &&
+                 key.size <= sizeof found->bytes;
+    if (found->set) {
+        found->type = key.type;
+        found->size = (uint8_t)key.size;
+        found->length = source->length;
+        if (key.size > 0) {
+            memcpy(found->bytes, key.data, key.size);
+        }
+    }
+}
+
+bool htt_hosted_is_noted(const htt_hosted *hosted, htt_datum key) {
+    const htt_hosted_found *const found = &hosted->found;
+    return found->set && found->length == htt_overlay_length(hosted->state->overlay) &&
+           htt_host_same_key(htt_bytes(found->bytes, found->size, (htt_type)found->type), key);
 }
 
 uint64_t htt_hosted_estimate(const htt_hosted *hosted) {

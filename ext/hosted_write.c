@@ -121,7 +121,11 @@ static int write_take_back(htt_connection *connection, char **message_out) {
 /* The file is this database's, and goes on from its root. */
 static int write_check_file(htt_connection *connection, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
+    const uint64_t generation = htt_host_generation(connection->store);
     htt_host_meta meta;
+    if (generation != 0 && hosted->fits == generation) {
+        return SQLITE_OK;
+    }
     htt_rc rc = htt_host_read_meta(connection->store, &meta);
     if (rc == HTT_OK && !htt_host_is_owner(&meta.owner, &hosted->owner)) {
         if (meta.owner.path[0] == '\0') {
@@ -135,6 +139,7 @@ static int write_check_file(htt_connection *connection, char **message_out) {
     if (rc == HTT_OK) {
         rc = htt_host_check_root(connection->store, &hosted->row.root);
     }
+    hosted->fits = rc == HTT_OK ? generation : 0;
     return rc == HTT_OK ? SQLITE_OK : write_fail(connection, rc, message_out);
 }
 
@@ -146,8 +151,10 @@ static int write_check_usable(htt_connection *connection, char **message_out) {
         return htt_rc_say(message_out, SQLITE_READONLY, "%s is read-only: %s", connection->name,
                           "it was opened so, or there is no right to write it");
     }
+    const htt_host_kind before = hosted->kind;
     const int rc =
         htt_host_file_kind(&hosted->file, connection->path, &hosted->kind, message_out);
+    hosted->calm = hosted->kind == before ? hosted->calm : 0;
     assert(rc != SQLITE_OK || hosted->kind != HTT_HOST_NONE);
     return rc;
 }
@@ -187,6 +194,7 @@ int htt_hosted_begin(htt_connection *connection, char **message_out) {
             hosted->acked = hosted->row.acked;
             hosted->begin = htt_overlay_length(hosted->state->overlay);
             hosted->based = true;
+            hosted->alone = true;
         }
     }
     return rc == SQLITE_OK ? write_hold(connection, message_out) : rc;
@@ -256,23 +264,24 @@ static int write_small(htt_connection *connection, htt_outbox_row *rows, int cou
         hosted->known = false; /* a failure may have rolled anything back */
         return rc;
     }
+    hosted->alone = hosted->alone && sqlite3_get_autocommit(hosted->file.db) != 0;
     for (int i = 0; i < count; i++) { /* HOSTED-2 */
         htt_overlay_add(overlay, rows[i].op, rows[i].key, rows[i].value, rows[i].token);
     }
     return SQLITE_OK;
 }
 
-static htt_rc write_page_row(htt_txn *writer, const htt_outbox_row *row) {
+static htt_rc write_page_row(htt_txn *writer, const htt_outbox_row *row, unsigned flags) {
     if (row->op != HTT_OP_DEL) {
-        return htt_put(writer, row->key, row->value, 0);
+        return htt_put(writer, row->key, row->value, flags);
     }
     const htt_rc rc = htt_del(writer, row->key);
     return rc == HTT_NOTFOUND ? HTT_OK : rc;
 }
 
-/* All or none of them. */
-static int write_large(htt_connection *connection, htt_outbox_row *rows, int count,
-                       char **message_out) {
+/* All or none of them. `flags` are those of htt_put; *exists_out is for HTT_PUT_INSERT. */
+static int write_large(htt_connection *connection, htt_outbox_row *rows, int count, unsigned flags,
+                       bool *exists_out, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     htt_txn *const writer = connection->writer;
     uint32_t savepoint = 0;
@@ -283,11 +292,12 @@ static int write_large(htt_connection *connection, htt_outbox_row *rows, int cou
         rc = htt_savepoint(writer, &savepoint);
     }
     for (int i = 0; i < count && rc == HTT_OK; i++) {
-        rc = write_page_row(writer, &rows[i]);
+        rc = write_page_row(writer, &rows[i], flags);
     }
-    if (rc != HTT_OK) {
+    const bool exists = rc == HTT_EXISTS;
+    if (rc != HTT_OK && !exists) {
         code = htt_rc_report(message_out, rc, HTT_SIDE_WRITE, htt_txn_errmsg(writer));
-    } else if (hosted->changes) {
+    } else if (hosted->changes && !exists) {
         code = write_number(hosted, hosted->seq, hosted->token, rows, count, message_out);
         code = code == SQLITE_OK ? htt_outbox_append(hosted->outbox, rows, count, message_out)
                                  : code;
@@ -304,12 +314,16 @@ static int write_large(htt_connection *connection, htt_outbox_row *rows, int cou
                                  HTT_SIDE_WRITE, htt_txn_errmsg(writer));
         }
     }
-    hosted->direct = hosted->direct || code == SQLITE_OK;
+    if (exists) {
+        *exists_out = true;
+    } else {
+        hosted->direct = hosted->direct || code == SQLITE_OK;
+    }
     return code;
 }
 
-static int write_rows(htt_connection *connection, htt_outbox_row *rows, int count,
-                      char **message_out) {
+static int write_rows(htt_connection *connection, htt_outbox_row *rows, int count, unsigned flags,
+                      bool *exists_out, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     size_t bytes = 0;
     assert(hosted->based);
@@ -331,8 +345,9 @@ static int write_rows(htt_connection *connection, htt_outbox_row *rows, int coun
             *message_out = NULL;
         }
     }
-    return connection->writer != NULL ? write_large(connection, rows, count, message_out)
-                                      : write_small(connection, rows, count, bytes, message_out);
+    return connection->writer != NULL
+               ? write_large(connection, rows, count, flags, exists_out, message_out)
+               : write_small(connection, rows, count, bytes, message_out);
 }
 
 static htt_outbox_row write_put_row(htt_datum key, htt_datum value) {
@@ -341,20 +356,21 @@ static htt_outbox_row write_put_row(htt_datum key, htt_datum value) {
                             .value = value};
 }
 
-int htt_hosted_put(htt_connection *connection, htt_datum key, htt_datum value,
-                   char **message_out) {
+int htt_hosted_put(htt_connection *connection, htt_datum key, htt_datum value, bool insert,
+                   bool *exists_out, char **message_out) {
     htt_outbox_row row = write_put_row(key, value);
-    return write_rows(connection, &row, 1, message_out);
+    assert(!insert || connection->writer != NULL);
+    return write_rows(connection, &row, 1, insert ? HTT_PUT_INSERT : 0, exists_out, message_out);
 }
 
 int htt_hosted_del(htt_connection *connection, htt_datum key, char **message_out) {
     htt_outbox_row row = {.op = HTT_OP_DEL, .key = key, .value = htt_null()};
-    return write_rows(connection, &row, 1, message_out);
+    return write_rows(connection, &row, 1, 0, NULL, message_out);
 }
 
 int htt_hosted_move(htt_connection *connection, htt_datum old_key, htt_datum key, htt_datum value,
                     char **message_out) {
     htt_outbox_row rows[2] = {{.op = HTT_OP_DEL, .key = old_key, .value = htt_null()},
                               write_put_row(key, value)};
-    return write_rows(connection, rows, 2, message_out);
+    return write_rows(connection, rows, 2, 0, NULL, message_out);
 }

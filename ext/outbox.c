@@ -24,6 +24,7 @@
 typedef enum outbox_sql {
     OUTBOX_READ_STORE,
     OUTBOX_READ_LAST,
+    OUTBOX_READ_TOKEN,
     OUTBOX_READ_ROWS,
     OUTBOX_READ_CONSUMERS,
     OUTBOX_APPEND_ONE,
@@ -48,6 +49,7 @@ static const struct {
     [OUTBOX_READ_LAST] = {"htt_outbox",
                           "SELECT id, token FROM \"%w\".htt_outbox WHERE id BETWEEN ?1 AND ?2 "
                           "ORDER BY id DESC LIMIT 1"},
+    [OUTBOX_READ_TOKEN] = {"htt_outbox", "SELECT token FROM \"%w\".htt_outbox WHERE id = ?1"},
     [OUTBOX_READ_ROWS] = {"htt_outbox", "SELECT id, op, key, value, token FROM \"%w\".htt_outbox "
                                         "WHERE id BETWEEN ?1 AND ?2 ORDER BY id"},
     [OUTBOX_READ_CONSUMERS] = {"htt_consumer",
@@ -316,6 +318,22 @@ int htt_outbox_read_last(htt_outbox *outbox, uint64_t most, bool *found_out,
                                     .token = (uint64_t)sqlite3_column_int64(statement, 1)};
     }
     outbox_reset(statement);
+    return rc;
+}
+
+int htt_outbox_read_token(htt_outbox *outbox, uint64_t seq, bool *found_out, uint64_t *token_out,
+                          char **message_out) {
+    sqlite3_stmt *statement;
+    int rc = outbox_begin(outbox, OUTBOX_READ_TOKEN, outbox_row_id(outbox, seq), 0, &statement,
+                          message_out);
+    if (rc == SQLITE_OK) {
+        rc = outbox_step_row(outbox, OUTBOX_READ_TOKEN, statement, found_out, message_out);
+    }
+    if (rc == SQLITE_OK && *found_out) {
+        *found_out = sqlite3_column_type(statement, 0) == SQLITE_INTEGER;
+        *token_out = (uint64_t)sqlite3_column_int64(statement, 0);
+        outbox_reset(statement);
+    }
     return rc;
 }
 

@@ -60,6 +60,10 @@ int htt_outbox_read_store(htt_outbox *outbox, bool *found_out, htt_outbox_store 
 int htt_outbox_read_last(htt_outbox *outbox, uint64_t most, bool *found_out,
                          htt_outbox_row *row_out, char **message_out);
 
+/* The token of row `seq`. *found_out false: there is no such row. */
+int htt_outbox_read_token(htt_outbox *outbox, uint64_t seq, bool *found_out, uint64_t *token_out,
+                          char **message_out);
+
 /*
  * Rows with seq > `after`, in order: begin, next until *found_out is false. The walk ends by itself
  * then; htt_outbox_end_rows ends it early. SQLITE_CORRUPT_VTAB: a row that makes no sense, or a

@@ -188,7 +188,7 @@ static int update_read_old(htt_table *table, sqlite3_value **columns, htt_datum 
     const htt_source source = htt_write_source(table->connection);
     htt_datum old;
     const htt_rc rc = row->keeps_columns ? htt_source_get(&source, old_key, &old)
-                                         : htt_source_exists(&source, old_key);
+                                         : htt_write_exists(table->connection, old_key);
     *found_out = rc == HTT_OK;
     if (rc != HTT_OK) {
         return rc == HTT_NOTFOUND

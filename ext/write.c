@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes of rows; see write.h. Whether a key is there is looked up here for hosted files, and by
- * the engine for others.
+ * Changes of rows; see write.h. Whether a key is there is looked up here while changes go into rows
+ * of the outbox; where they go into pages the engine tells with the change itself.
  */
 #include "write.h"
 
@@ -28,11 +28,18 @@ int htt_write_fail(const htt_connection *connection, htt_rc rc, char **message_o
                          rc == HTT_MISUSE ? "" : htt_source_errmsg(&source));
 }
 
+htt_rc htt_write_exists(const htt_connection *connection, htt_datum key) {
+    if (connection->writer == NULL && htt_hosted_is_noted(connection->hosted, key)) {
+        return HTT_OK;
+    }
+    const htt_source source = htt_write_source(connection);
+    return htt_source_exists(&source, key);
+}
+
 /* *exists_out: the key is there. A key that is too long is found out later. */
 static int write_look(const htt_connection *connection, htt_datum key, bool *exists_out,
                       char **message_out) {
-    const htt_source source = htt_write_source(connection);
-    const htt_rc rc = htt_source_exists(&source, key);
+    const htt_rc rc = htt_write_exists(connection, key);
     *exists_out = rc == HTT_OK;
     return rc == HTT_OK || rc == HTT_NOTFOUND ? SQLITE_OK
                                               : htt_write_fail(connection, rc, message_out);
@@ -48,13 +55,15 @@ int htt_write_put(htt_connection *connection, htt_datum key, htt_datum value, ht
         return rc == HTT_OK || rc == HTT_EXISTS ? SQLITE_OK
                                                 : htt_write_fail(connection, rc, message_out);
     }
-    if (mode == HTT_WRITE_INSERT) {
+    const bool engine_looks = connection->writer != NULL;
+    if (mode == HTT_WRITE_INSERT && !engine_looks) {
         const int rc = write_look(connection, key, exists_out, message_out);
         if (rc != SQLITE_OK || *exists_out) {
             return rc;
         }
     }
-    return htt_hosted_put(connection, key, value, message_out);
+    return htt_hosted_put(connection, key, value, mode == HTT_WRITE_INSERT && engine_looks,
+                          exists_out, message_out);
 }
 
 int htt_write_del(htt_connection *connection, htt_datum key, char **message_out) {

@@ -27,6 +27,9 @@ int htt_write_del(htt_connection *connection, htt_datum key, char **message_out)
 int htt_write_move(htt_connection *connection, htt_datum old_key, htt_datum key, htt_datum value,
                    htt_write_mode mode, bool *exists_out, char **message_out);
 
+/* Whether a key is there, as htt_exists. */
+htt_rc htt_write_exists(const htt_connection *connection, htt_datum key);
+
 /* What this transaction reads: as it is now. Valid until the next change. */
 htt_source htt_write_source(const htt_connection *connection);
 /* The message of its last error. */

@@ -53,6 +53,14 @@ htt_rc htt_host_read_meta(htt_store *store, htt_host_meta *meta_out) {
     return HTT_OK;
 }
 
+uint64_t htt_host_generation(const htt_store *store) {
+    if (store == NULL || store->lock == NULL || htt_store_check_process(store, NULL) != HTT_OK)
+        return 0;
+    const uint64_t generation = atomic_load(&store->lock->area->generation);
+
+    return generation % 2 == 0 ? generation : 0;
+}
+
 /* Takes the writer's right for something short. */
 static htt_rc host_take(htt_store *store, uint32_t wait_ms, htt_error *error) {
     const htt_rc rc = htt_store_check_process(store, error);
@@ -429,7 +437,7 @@ static htt_rc host_begin(htt_txn *txn, const htt_host_write *write, htt_error *e
     if (rc != HTT_OK)
         return rc;
     host_take_idle(store, &txn->base);
-    return htt_txn_begin_pages(txn, nonce, write->low_first, error);
+    return htt_txn_begin_pages(txn, nonce, write->low_first, write->budget, error);
 }
 
 htt_rc htt_host_begin_write(htt_store *store, const htt_host_write *write, htt_txn **txn_out) {

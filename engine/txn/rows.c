@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/value.h"
+#include "htt_host.h"
+#include "tree/path.h"
 #include "txn/store.h"
 
 enum { ROWS_BATCH = 64 }; /* keys of htt_get_many looked up together */
@@ -267,6 +269,11 @@ htt_rc htt_put(htt_txn *txn, htt_datum key, htt_datum value, unsigned flags) {
         return rc;
     txn->prepared = false;
     return rows_changed(txn, htt_tree_put(&txn->tree, key, value, flags));
+}
+
+/* The root has salt 0, unless its rows were parted badly by that. */
+uint32_t htt_host_order(const htt_txn *txn, htt_datum key) {
+    return htt_hash_mix(htt_path_hash(&txn->view, key), 0);
 }
 
 htt_rc htt_del(htt_txn *txn, htt_datum key) {

@@ -182,8 +182,12 @@ htt_txn *htt_txn_new(htt_store *store, bool write, htt_error *error);
  * checked when the root is another than before.
  */
 htt_rc htt_txn_pin_base(htt_txn *txn, htt_error *error);
-/* Begins to write pages upon txn->base, under the writer byte; all roots will have this nonce. */
-htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, htt_error *error);
+/*
+ * Begins to write pages upon txn->base, under the writer byte; all roots will have this nonce.
+ * `budget`: bytes of memory for pages, 0 = the store's.
+ */
+htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, uint64_t budget,
+                           htt_error *error);
 uint64_t htt_txn_next_nonce(htt_store *store);
 /* The root that was published is the committed one. */
 void htt_txn_note_committed(htt_txn *txn);

@@ -291,7 +291,8 @@ uint64_t htt_txn_next_nonce(htt_store *store) {
     return nonce ^ (nonce >> 31);
 }
 
-htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, htt_error *error) {
+htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, uint64_t budget,
+                           htt_error *error) {
     htt_store *const store = txn->store;
     const htt_root *const base = &txn->base;
 
@@ -306,7 +307,9 @@ htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, htt_err
                                   .file = store->file,
                                   .pages = store->pages,
                                   .base = *base,
-                                  .budget = store->write_budget,
+                                  .budget = budget != 0 && budget < store->write_budget
+                                                ? budget
+                                                : store->write_budget,
                                   .low_first = low_first};
     (void)pthread_mutex_lock(&store->mutex);
     txn_note_root(store, base);
@@ -334,7 +337,7 @@ static htt_rc txn_begin_write(htt_txn *txn, bool low_first, htt_error *error) {
     htt_store *const store = txn->store;
     const htt_rc rc = store->keeper->methods->base(store->keeper, &txn->base, error);
 
-    return rc == HTT_OK ? htt_txn_begin_pages(txn, htt_txn_next_nonce(store), low_first, error)
+    return rc == HTT_OK ? htt_txn_begin_pages(txn, htt_txn_next_nonce(store), low_first, 0, error)
                         : rc;
 }
 

@@ -228,6 +228,7 @@ htt_host_write host_write_of(host_process *process) {
                             .certain = process->db->mode == HOST_JOURNAL,
                             .owner = &process->owner,
                             .low_first = process->low_first,
+                            .budget = process->budget,
                             .barrier = host_barrier,
                             .arg = process};
 }

@@ -60,6 +60,7 @@ typedef struct host_process {
     uint32_t barriers;     /* made */
     int barrier_code;      /* what the barrier is to give */
     bool low_first;        /* for begin */
+    uint64_t budget;       /* for begin */
 } host_process;
 
 /* -------------------------------------------------------------- the database */
