@@ -13,9 +13,11 @@ set(htt_schema_names htt_schema htt_store htt_outbox htt_consumer htt_change) # 
 # The parts of sql/: htt_schema_<part>_version and htt_schema_<part>_files, in the order in which
 # they are made, without htt_schema, which comes first in each. One of them fills in the part's row:
 # INSERT OR IGNORE INTO htt_schema(name, version) VALUES ('<part>', <version>);
-set(htt_schema_parts event)
+set(htt_schema_parts event saga)
 set(htt_schema_event_version 1)
 set(htt_schema_event_files htt_consumer htt_event htt_delivery htt_inbox htt_idempotency)
+set(htt_schema_saga_version 1)
+set(htt_schema_saga_files htt_saga)
 
 set(htt_schema_source ${PROJECT_BINARY_DIR}/generated/schema.c)
 set(htt_schema_parts_source ${PROJECT_BINARY_DIR}/generated/schema_parts.c)
