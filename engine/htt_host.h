@@ -93,6 +93,14 @@ HTT_API HTT_MUST_CHECK htt_rc htt_host_claim(htt_store *store, const htt_host_ow
                                              htt_host_root *root_out);
 
 /*
+ * Takes htt_host_claim back, for a host transaction that did not commit: the file is nobody's
+ * again. *root: as claimed; `own`: nonce of the host transaction, 0 = it wrote no pages. Nothing,
+ * and HTT_OK, where the file is not this host's or somebody may go on with it.
+ */
+HTT_API HTT_MUST_CHECK htt_rc htt_host_unclaim(htt_store *store, const htt_host_owner *owner,
+                                               const htt_host_root *root, uint64_t own);
+
+/*
  * Brings the file up to `root`, which the host has durably committed. `release`: it belongs to
  * nobody then, and opens as a standalone file. `txn`: NULL, or a write transaction of this handle
  * that has the writer's right. HTT_MISMATCH: the file is on another line of roots.

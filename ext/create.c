@@ -250,8 +250,9 @@ int htt_create_file(htt_table *table, char **message_out) {
     if (rc == SQLITE_OK) {
         rc = create_take(table, store, longer, message_out);
     }
-    if (rc == SQLITE_OK && made && connection->hosted != NULL) {
-        rc = htt_hosted_begin(connection, message_out); /* a file of our own is ours at once */
+    if (rc == SQLITE_OK && connection->hosted != NULL &&
+        (made || htt_hosted_can_claim(connection))) {
+        rc = htt_hosted_begin(connection, message_out); /* no snapshot sees it without a root */
     }
     if (rc != SQLITE_OK && !was_joined) {
         htt_transaction_rollback(connection); /* SQLite will not call a table that is not there */

@@ -85,6 +85,8 @@ struct htt_hosted {
     bool compared;           /* xSync found the outbox as the overlay says; nothing came since */
     bool fold_wanted;        /* fold at the commit */
     bool dropped;            /* the table was dropped: the file is released after the commit */
+    bool claimed;            /* the file was nobody's before this transaction */
+    htt_host_root claim;     /* its root then */
     uint64_t seq;            /* LARGE: last seq given out */
     uint64_t token;          /* LARGE: its token */
 };
@@ -96,6 +98,8 @@ int htt_hosted_attach(htt_connection *connection, const htt_arguments *arguments
                       char **message_out);
 /* The file names this database as its owner. */
 bool htt_hosted_owns(const htt_connection *connection);
+/* That, or it is nobody's, and it can be written. */
+bool htt_hosted_can_claim(const htt_connection *connection);
 /* The connection is about to go: folds, if nobody else has the file open (hosted_close.c). */
 void htt_hosted_close(htt_connection *connection);
 void htt_hosted_free(htt_hosted *hosted);
@@ -125,6 +129,8 @@ void htt_hosted_release(htt_connection *connection);
 
 /* ----------------------------------------------------------------- writing (hosted_write.c) */
 
+/* Makes the file this database's, until a rollback if it was nobody's. *root_out: its root. */
+htt_rc htt_hosted_claim(htt_connection *connection, htt_host_root *root_out);
 /* The first touch of a write transaction, and after a rollback within it. */
 int htt_hosted_begin(htt_connection *connection, char **message_out);
 /* Before every change. */

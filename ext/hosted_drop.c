@@ -128,7 +128,7 @@ static int revive_row(htt_connection *connection, const htt_outbox_store *row,
     if (row->has_root && connection->writer == NULL) {
         htt_rc rc = htt_host_read_meta(connection->store, &meta);
         /* Waits for a DROP that has not released the file yet. */
-        rc = rc == HTT_OK ? htt_host_claim(connection->store, &hosted->owner, &root) : rc;
+        rc = rc == HTT_OK ? htt_hosted_claim(connection, &root) : rc;
         rc = rc == HTT_OK && meta.owner.path[0] != '\0'
                  ? htt_host_check_root(connection->store, &row->root)
                  : rc;

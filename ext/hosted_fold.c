@@ -396,14 +396,29 @@ static void fold_release_file(htt_connection *connection) {
     }
 }
 
+/* The row that was to keep the root is not there: a program without SQLite may write the file. */
+static void fold_end_claim(htt_connection *connection, bool gone, uint64_t nonce) {
+    htt_hosted *const hosted = connection->hosted;
+    if (hosted->claimed && gone) {
+        (void)!htt_host_unclaim(connection->store, &hosted->owner, &hosted->claim, nonce);
+    }
+    hosted->claimed = false;
+}
+
 void htt_hosted_commit(htt_connection *connection) {
-    if (connection->hosted->dropped) {
+    htt_hosted *const hosted = connection->hosted;
+    const uint64_t nonce = hosted->nonce;
+    const bool gone = hosted->gone && connection->writer == NULL; /* ROLLBACK TO before a CREATE */
+    if (hosted->dropped) {
         fold_release_file(connection);
     }
-    connection->hosted->wrote = connection->hosted->wrote || connection->hosted->based;
+    hosted->wrote = hosted->wrote || hosted->based;
     fold_end(connection, true);
+    fold_end_claim(connection, gone, nonce);
 }
 
 void htt_hosted_rollback(htt_connection *connection) {
+    const uint64_t nonce = connection->hosted->nonce;
     fold_end(connection, false);
+    fold_end_claim(connection, true, nonce);
 }

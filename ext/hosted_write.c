@@ -64,6 +64,15 @@ bool htt_hosted_owns(const htt_connection *connection) {
            htt_host_is_owner(&meta.owner, &connection->hosted->owner);
 }
 
+bool htt_hosted_can_claim(const htt_connection *connection) {
+    htt_host_meta meta;
+    htt_info info;
+    htt_store_info(connection->store, &info);
+    return !info.readonly && htt_host_read_meta(connection->store, &meta) == HTT_OK &&
+           (meta.owner.path[0] == '\0' ||
+            htt_host_is_owner(&meta.owner, &connection->hosted->owner));
+}
+
 void htt_hosted_free(htt_hosted *hosted) {
     if (hosted != NULL) {
         assert(hosted->held == NULL);
@@ -81,12 +90,24 @@ static int write_fail(htt_connection *connection, htt_rc rc, char **message_out)
     return htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_errmsg(connection->store));
 }
 
-/* The first write through this database: from now on it keeps the root. */
+htt_rc htt_hosted_claim(htt_connection *connection, htt_host_root *root_out) {
+    htt_hosted *const hosted = connection->hosted;
+    htt_host_meta meta;
+    htt_rc rc = htt_host_read_meta(connection->store, &meta);
+    rc = rc == HTT_OK ? htt_host_claim(connection->store, &hosted->owner, root_out) : rc;
+    if (rc == HTT_OK && meta.owner.path[0] == '\0') {
+        hosted->claimed = true;
+        hosted->claim = *root_out;
+    }
+    return rc;
+}
+
+/* CREATE, or the first write where it could not: from now on the database keeps the root. */
 static int write_claim(htt_connection *connection, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     htt_host_root root;
     bool same = false;
-    const htt_rc claimed = htt_host_claim(connection->store, &hosted->owner, &root);
+    const htt_rc claimed = htt_hosted_claim(connection, &root);
     if (claimed != HTT_OK) {
         return write_fail(connection, claimed, message_out);
     }

@@ -122,6 +122,40 @@ htt_rc htt_host_claim(htt_store *store, const htt_host_owner *owner, htt_host_ro
     return host_result(store, rc, &error);
 }
 
+static htt_rc host_unclaim(htt_store *store, const htt_host_owner *owner,
+                           const htt_host_root *root, uint64_t own, htt_error *error) {
+    static const htt_host_owner nobody;
+    htt_host_owner is;
+    htt_meta meta;
+
+    htt_rc rc = htt_keeper_host_enter(store->keeper, &meta, error);
+    if (rc != HTT_OK)
+        return rc;
+    htt_host_get_owner(&meta, &is);
+    /* An attempt of our own that was never armed cannot come back. */
+    const bool over = meta.attempt == 0 ||
+                      (meta.attempt == own && own != atomic_load(&store->lock->area->armed));
+    if (is.path[0] == '\0' || !htt_host_is_owner(&is, owner) || !over ||
+        meta.root.self.epoch != root->epoch || meta.root.self.nonce != root->nonce)
+        return HTT_OK; /* somebody of the same host has taken it up meanwhile, and gone on */
+    htt_host_set_owner(&meta, &nobody);
+    return htt_keeper_host_rest(store->keeper, &meta.root, &meta, error);
+}
+
+htt_rc htt_host_unclaim(htt_store *store, const htt_host_owner *owner, const htt_host_root *root,
+                        uint64_t own) {
+    htt_error error = {0};
+
+    if (store == NULL || owner == NULL || root == NULL)
+        return host_misuse(store, &error);
+    htt_rc rc = host_take(store, HOST_WAIT_MS, &error);
+    if (rc != HTT_OK)
+        return htt_store_fail(store, &error);
+    rc = host_unclaim(store, owner, root, own, &error);
+    htt_txn_give_writer(store);
+    return host_result(store, rc, &error);
+}
+
 static htt_rc host_checkpoint(htt_store *store, const htt_root *root, bool release,
                               htt_error *error) {
     static const htt_host_owner nobody;

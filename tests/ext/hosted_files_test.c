@@ -189,6 +189,51 @@ static void test_hosted_alone__a_hosted_file_can_only_be_read(void **state) {
     world_each(files_alone);
 }
 
+static void files_expect_owner(world *w, const char *owner) {
+    htt_info info;
+    htt_store *const store = files_open(w, "own.htt");
+    htt_store_info(store, &info);
+    assert_string_equal(info.owner, owner);
+    assert_int_equal(htt_put_int(store, "from C", 7), owner[0] == '\0' ? HTT_OK : HTT_READONLY);
+    htt_close(store);
+}
+
+/* A file that a program has made is this database's by the CREATE, if that lasts. */
+static void files_take(world *w) {
+    static const char *const undone[] = {
+        "BEGIN; CREATE VIRTUAL TABLE own USING htt('own.htt'); ROLLBACK",
+        "BEGIN; CREATE VIRTUAL TABLE own USING htt('own.htt'); INSERT INTO own VALUES (1, 1);"
+        "ROLLBACK",
+        "BEGIN; CREATE VIRTUAL TABLE own USING htt('own.htt', fold_rows=1);" MANY
+        "INSERT INTO own SELECT i, i FROM c; ROLLBACK",
+        "BEGIN; SAVEPOINT s; CREATE VIRTUAL TABLE own USING htt('own.htt'); ROLLBACK TO s; COMMIT",
+        "BEGIN; CREATE VIRTUAL TABLE own USING htt('own.htt'); DROP TABLE own; COMMIT",
+        "BEGIN; CREATE VIRTUAL TABLE own USING htt('own.htt'); DROP TABLE own; ROLLBACK",
+        "CREATE VIRTUAL TABLE own USING htt('own.htt'); INSERT INTO own VALUES (2, 2);"
+        "DELETE FROM own WHERE key = 2; DROP TABLE own",
+    };
+    htt_store *store = NULL;
+    assert_int_equal(htt_open(world_path(w, "own.htt"), NULL, &store, NULL), HTT_OK);
+    assert_int_equal(htt_put_int(store, "one", 1), HTT_OK);
+    htt_close(store);
+    sqlite3 *const db = world_make(w);
+    for (size_t i = 0; i < sizeof undone / sizeof undone[0]; i++) {
+        run(db, undone[i]);
+        files_expect_owner(w, "");
+    }
+    run(db, "CREATE VIRTUAL TABLE own USING htt('own.htt')");
+    files_expect_owner(w, "app.db");
+    expect(db, "SELECT key, value FROM own ORDER BY key", "from C|7\none|1");
+    expect(db, "SELECT count(*) FROM htt_store WHERE root IS NULL", "0");
+    expect(db, "SELECT problem FROM htt_check('own')", "ok");
+    world_close(db);
+}
+
+static void test_hosted_alone__a_file_is_taken_by_create_and_given_back_by_rollback(void **state) {
+    (void)state;
+    world_each(files_take);
+}
+
 static void files_drop(world *w) {
     int64_t value = 0;
     sqlite3 *db = world_make(w);
@@ -333,6 +378,7 @@ int main(void) {
         cmocka_unit_test(test_hosted_vacuum__not_in_a_transaction),
         cmocka_unit_test(test_hosted_backup__holds_what_the_statement_sees),
         cmocka_unit_test(test_hosted_alone__a_hosted_file_can_only_be_read),
+        cmocka_unit_test(test_hosted_alone__a_file_is_taken_by_create_and_given_back_by_rollback),
         cmocka_unit_test(test_hosted_drop__leaves_a_file_with_everything_that_stands_alone),
         cmocka_unit_test(test_hosted_gc__releases_what_a_drop_left),
         cmocka_unit_test(test_hosted_gc__files_that_are_gone_or_of_others),
