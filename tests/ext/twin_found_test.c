@@ -60,7 +60,7 @@ static void test_twin_found__a_snapshot_from_before_the_first_write_stays_empty(
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }
 
-/* The same of a file that was there before: it had no root in the database until the first write. */
+/* The same of a file that was there before: the database had no root until the first write. */
 static void test_twin_found__a_snapshot_from_before_a_taken_file_was_written(void **state) {
     sqlite3 *const db = fixture_db(state);
     run(db, "PRAGMA journal_mode = wal; CREATE VIRTUAL TABLE t USING htt('t.htt', fold_rows=5);"
