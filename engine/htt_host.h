@@ -236,9 +236,10 @@ HTT_API uint64_t htt_host_first_token(const htt_host_root *root);
 
 /*
  * Rows that are put or deleted in rising order of this number come to neighbouring pages one after
- * the other, and to the same page at one time. Every order is right.
+ * the other. For a tree that holds much more than them: a small one grows crooked by that, and has
+ * no order (0). Of a write transaction; what it was before the first change serves for all.
  */
-HTT_API uint32_t htt_host_order(const htt_txn *txn, htt_datum key);
+HTT_API uint32_t htt_host_order(htt_txn *txn, htt_datum key);
 
 /* A hash of a key, equal for equal keys. */
 HTT_API uint64_t htt_host_hash(htt_datum key);

@@ -48,7 +48,7 @@ static htt_rc fold_apply_change(htt_txn *writer, const htt_change *change) {
 }
 
 /* The bucket of an entry of the overlay, buckets being in the order of the tree. */
-static uint32_t fold_bucket(const htt_txn *writer, const htt_overlay *overlay, size_t index) {
+static uint32_t fold_bucket(htt_txn *writer, const htt_overlay *overlay, size_t index) {
     return htt_host_order(writer, htt_overlay_at(overlay, index)->key) >> (32 - FOLD_BUCKET_BITS);
 }
 
@@ -56,7 +56,7 @@ static uint32_t fold_bucket(const htt_txn *writer, const htt_overlay *overlay, s
  * The entries that are the newest of their key, sorted by bucket. *count_out of them; NULL: no
  * memory for it.
  */
-static uint32_t *fold_sort(const htt_txn *writer, const htt_overlay *overlay, size_t *count_out) {
+static uint32_t *fold_sort(htt_txn *writer, const htt_overlay *overlay, size_t *count_out) {
     const size_t length = htt_overlay_length(overlay);
     const size_t buckets = (size_t)1 << FOLD_BUCKET_BITS;
     uint32_t *const entries =
@@ -86,12 +86,17 @@ static uint32_t *fold_sort(const htt_txn *writer, const htt_overlay *overlay, si
     return entries;
 }
 
-/* Every row of the outbox into pages, the newest of each key, in the order of the tree. */
-static htt_rc fold_apply(htt_txn *writer, const htt_overlay *overlay) {
+/*
+ * Every row of the outbox into pages, the newest of each key. In the order of a tree that is larger
+ * than they are: rows that come in the order of a small tree make all its pages split at one side.
+ */
+static htt_rc fold_apply(htt_txn *writer, const htt_reader *state) {
+    const htt_overlay *const overlay = state->overlay;
     const size_t length = htt_overlay_length(overlay);
+    const bool sorts = state->root.keys > 2 * (uint64_t)length;
     size_t count = length;
     htt_rc rc = HTT_OK;
-    uint32_t *const entries = fold_sort(writer, overlay, &count);
+    uint32_t *const entries = sorts ? fold_sort(writer, overlay, &count) : NULL;
     for (size_t i = 0; rc == HTT_OK && i < count; i++) {
         const size_t index = entries == NULL ? i : entries[i];
         if (entries != NULL || htt_overlay_is_newest(overlay, length, index)) {
@@ -115,7 +120,7 @@ static int fold_enlarge(htt_connection *connection, uint64_t budget, char **mess
         return htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_errmsg(connection->store));
     }
     hosted->nonce = htt_host_nonce(writer);
-    rc = fold_apply(writer, hosted->state->overlay);
+    rc = fold_apply(writer, hosted->state);
     if (rc != HTT_OK) {
         hosted->stuck = true;
         const int code = htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_txn_errmsg(writer));

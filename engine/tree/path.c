@@ -43,6 +43,14 @@ htt_rc htt_path_open(htt_view *view, htt_ref ref, const uint8_t **page_out,
                           ref.sub, htt_page_type(page));
 }
 
+uint32_t htt_path_order(htt_view *view, uint32_t root_page, htt_datum key) {
+    const uint8_t *page, *node;
+    const htt_ref root = {root_page, 0};
+    if (root_page == 0 || htt_path_open(view, root, &page, &node) != HTT_OK || node == NULL)
+        return 0;
+    return htt_hash_mix(htt_path_hash(view, key), htt_node_salt(node));
+}
+
 static bool path_has_page(const htt_path *path, uint32_t page) {
     for (uint32_t i = 0; i < path->depth; i++) {
         if (path->steps[i].page == page)

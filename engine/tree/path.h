@@ -32,6 +32,8 @@ typedef struct htt_path {
 
 /* The hash of a key under the view's seed. */
 htt_hash htt_path_hash(const htt_view *view, htt_datum key);
+/* A number that rises with the key's slot in the root; 0 where the root is no node. */
+uint32_t htt_path_order(htt_view *view, uint32_t root_page, htt_datum key);
 
 /*
  * Looks at what `ref` names: a data page (*node_out = NULL), or a node (*node_out = its bytes).

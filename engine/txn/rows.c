@@ -271,9 +271,11 @@ htt_rc htt_put(htt_txn *txn, htt_datum key, htt_datum value, unsigned flags) {
     return rows_changed(txn, htt_tree_put(&txn->tree, key, value, flags));
 }
 
-/* The root has salt 0, unless its rows were parted badly by that. */
-uint32_t htt_host_order(const htt_txn *txn, htt_datum key) {
-    return htt_hash_mix(htt_path_hash(&txn->view, key), 0);
+uint32_t htt_host_order(htt_txn *txn, htt_datum key) {
+    if (txn == NULL || !txn->write || !htt_key_valid(key))
+        return 0;
+    htt_txn_forget(txn);
+    return htt_path_order(&txn->view, txn->tree.root.page, key);
 }
 
 htt_rc htt_del(htt_txn *txn, htt_datum key) {

@@ -34,8 +34,10 @@ static void fold_put_all(host_process *process, host_oracle *oracle, uint64_t bu
         assert_int_equal(htt_host_order(process->txn, fold_key(i, bytes)), order[i] >> 32);
     }
     qsort(order, FOLD_ROWS, sizeof order[0], fold_compare);
-    assert_true(order[0] >> 32 < UINT32_MAX / 8);
-    assert_true(order[FOLD_ROWS - 1] >> 32 > UINT32_MAX / 8 * 7);
+    if (fill > 0) { /* before, the tree is a page or two and has no order */
+        assert_true(order[0] >> 32 < UINT32_MAX / 8);
+        assert_true(order[FOLD_ROWS - 1] >> 32 > UINT32_MAX / 8 * 7);
+    }
     for (uint32_t i = 0; i < FOLD_ROWS; i++)
         assert_int_equal(htt_put(process->txn, fold_key((uint32_t)order[i], bytes),
                                  htt_blob(value, sizeof value), 0), HTT_OK);
@@ -51,6 +53,7 @@ static void fold_put_all(host_process *process, host_oracle *oracle, uint64_t bu
 
 static void test_host_fold__rows_in_order_need_little_memory(void **state) {
     (void)state;
+    assert_int_equal(htt_host_order(NULL, htt_null()), 0);
     crash_fs *disk = crash_fs_new(1);
     host_oracle *oracle = host_oracle_new();
     host_process a;
