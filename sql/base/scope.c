@@ -45,6 +45,17 @@ static htt_rc scope_run(htt_db *db, scope_sql which) {
     return rc == HTT_OK ? htt_statement_run(db, &scope_table, statement) : rc;
 }
 
+/* Runs without touching the db's error. */
+static bool scope_run_quietly(htt_db *db, scope_sql which) {
+    sqlite3_stmt *statement;
+    if (htt_statement_get(db, &scope_table, which, &statement) != HTT_OK) {
+        return false;
+    }
+    const int code = sqlite3_step(statement);
+    htt_statement_done(statement);
+    return code == SQLITE_DONE;
+}
+
 bool htt_db_in_transaction(const htt_db *db) {
     return htt_db_is_fake(db) ? db->depth > 0 : !sqlite3_get_autocommit(db->connection);
 }
@@ -76,6 +87,9 @@ htt_rc htt_scope_enter(htt_db *db, htt_scope *scope, htt_scope_mode mode) {
                                                              : SCOPE_BEGIN);
         }
         if (rc != HTT_OK) {
+            if (!inside && htt_db_in_transaction(db)) { /* interrupted behind its last instruction */
+                (void)scope_run_quietly(db, SCOPE_ROLLBACK);
+            }
             return rc;
         }
     }
@@ -101,17 +115,6 @@ htt_rc htt_scope_commit(htt_db *db, htt_scope *scope) {
     db->depth--;
     scope->depth = 0;
     return HTT_OK;
-}
-
-/* Runs without touching the db's error. */
-static bool scope_run_quietly(htt_db *db, scope_sql which) {
-    sqlite3_stmt *statement;
-    if (htt_statement_get(db, &scope_table, which, &statement) != HTT_OK) {
-        return false;
-    }
-    const int code = sqlite3_step(statement);
-    htt_statement_done(statement);
-    return code == SQLITE_DONE;
 }
 
 void htt_scope_rollback(htt_db *db, htt_scope *scope) {

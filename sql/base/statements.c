@@ -99,6 +99,11 @@ htt_rc htt_statement_get(htt_db *db, const htt_statement_table *table, unsigned 
             return htt_db_fail_memory(db);
         }
     }
+    /* A change of the schema has SQLite prepare it again when it runs: now, while it may fail. */
+    if (set->handles[which] != NULL && sqlite3_expired(set->handles[which])) {
+        (void)sqlite3_finalize(set->handles[which]);
+        set->handles[which] = NULL;
+    }
     if (set->handles[which] == NULL) {
         const htt_rc rc = statements_prepare(db, table, which, &set->handles[which]);
         if (rc != HTT_OK) {
