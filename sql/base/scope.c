@@ -87,7 +87,7 @@ htt_rc htt_scope_enter(htt_db *db, htt_scope *scope, htt_scope_mode mode) {
                                                              : SCOPE_BEGIN);
         }
         if (rc != HTT_OK) {
-            if (!inside && htt_db_in_transaction(db)) { /* interrupted behind its last instruction */
+            if (!inside && htt_db_in_transaction(db)) { /* interrupted behind its end */
                 (void)scope_run_quietly(db, SCOPE_ROLLBACK);
             }
             return rc;

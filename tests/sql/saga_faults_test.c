@@ -2,8 +2,8 @@
 /*
  * Every allocation of ours and of SQLite, and every SQL statement, fails in turn while sagas are
  * opened, defined, started, resumed, looked at and requeued; of SQLite's allocations and
- * instructions every 31st, all with HTT_TEST_LONG=1. Each call then gives an error with a message or
- * works all the same; nothing is half done, and without faults everything ends as it would have.
+ * instructions every 31st, all with HTT_TEST_LONG=1. Each call then gives an error with a message
+ * or works all the same; nothing is half done, and without faults everything ends as it would have.
  */
 #include "saga_world.h"
 
