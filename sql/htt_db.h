@@ -82,6 +82,8 @@ HTT_API HTT_MUST_CHECK htt_rc htt_db_close(htt_db *db);
 HTT_API const char *htt_db_errmsg(const htt_db *db);
 /* Its result; HTT_OK when nothing failed yet. */
 HTT_API htt_rc htt_db_errcode(const htt_db *db);
+/* An application's own error, so that htt_db_errmsg gives it. Gives rc. */
+HTT_API htt_rc htt_db_set_error(htt_db *db, htt_rc rc, const char *text);
 
 /* The connection, NULL of a fake; and milliseconds since 1970 by the db's platform. */
 HTT_API struct sqlite3 *htt_db_connection(const htt_db *db);

@@ -51,6 +51,10 @@ htt_rc htt_db_fail(htt_db *db, htt_rc rc, const char *format, ...) {
     return rc;
 }
 
+htt_rc htt_db_set_error(htt_db *db, htt_rc rc, const char *text) {
+    return rc == HTT_OK ? HTT_OK : htt_db_fail(db, rc, "%s", text == NULL ? "" : text);
+}
+
 htt_rc htt_db_fail_memory(htt_db *db) {
     return htt_db_fail(db, HTT_NOMEM, "%s", htt_strerror(HTT_NOMEM));
 }
@@ -221,6 +225,11 @@ htt_rc htt_db_close(htt_db *db) {
     if (!htt_db_is_fake(db)) {
         htt_statement_forget(db, NULL);
     }
+    while (db->attached != NULL) {
+        htt_attachment *const attachment = db->attached;
+        db->attached = attachment->next;
+        attachment->release(attachment);
+    }
     db_free(db);
     return HTT_OK;
 }
@@ -249,4 +258,9 @@ void htt_db_close_thing(htt_db *db, htt_open_thing *thing) {
     }
     assert(*link == thing);
     *link = thing->next;
+}
+
+void htt_db_attach(htt_db *db, htt_attachment *attachment) {
+    attachment->next = db->attached;
+    db->attached = attachment;
 }

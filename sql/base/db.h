@@ -38,6 +38,12 @@ typedef struct htt_open_thing {
     const char *name;            /* or NULL; borrowed from the thing */
 } htt_open_thing;
 
+/* What a part keeps with the db; embedded in the part's own. Released when the db is closed. */
+typedef struct htt_attachment {
+    struct htt_attachment *next;                  /* of the db's list */
+    void (*release)(struct htt_attachment *self); /* frees it */
+} htt_attachment;
+
 struct htt_db {
     sqlite3 *connection;        /* borrowed; NULL = a fake */
     htt_fake *fake;             /* owned; NULL = a connection */
@@ -46,6 +52,8 @@ struct htt_db {
     htt_platform platform;      /* time and chance */
     htt_statements *statements; /* owned list, one for each table of statements in use */
     htt_open_thing *things;     /* borrowed list */
+    htt_attachment *attached;   /* owned list */
+    struct htt_uow *unit;       /* borrowed: the innermost active unit of work; NULL: none */
     unsigned depth;             /* scopes entered and not left */
     htt_rc error_rc;            /* HTT_OK: nothing failed yet */
     char error_text[1024];      /* one line */
@@ -101,5 +109,8 @@ htt_rc htt_scope_leave(htt_db *db, htt_scope *scope, htt_rc rc);
 
 void htt_db_open_thing(htt_db *db, htt_open_thing *thing, const char *kind, const char *name);
 void htt_db_close_thing(htt_db *db, htt_open_thing *thing);
+
+/* The db releases it when it is closed, after its statements. */
+void htt_db_attach(htt_db *db, htt_attachment *attachment);
 
 #endif

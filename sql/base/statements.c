@@ -158,6 +158,28 @@ static int statements_bind_datum(sqlite3_stmt *statement, int index, htt_datum d
     }
 }
 
+/* What a bind gave; the statement is reset when it failed. */
+static htt_rc statements_bound(htt_db *db, const htt_statement_table *table,
+                               sqlite3_stmt *statement, int code) {
+    if (code == SQLITE_OK) {
+        return HTT_OK;
+    }
+    const htt_rc rc = code == SQLITE_MISMATCH
+                          ? htt_db_fail(db, HTT_TYPE,
+                                        "%s: a value is no integer, real, text, blob or null as "
+                                        "SQLite has them",
+                                        table->what)
+                          : htt_db_fail_sqlite(db, code, "%s", table->what);
+    htt_statement_done(statement);
+    return rc;
+}
+
+htt_rc htt_statement_bind_at(htt_db *db, const htt_statement_table *table, sqlite3_stmt *statement,
+                             unsigned index, htt_datum datum) {
+    return statements_bound(db, table, statement,
+                            statements_bind_datum(statement, (int)index, datum));
+}
+
 htt_rc htt_statement_bind(htt_db *db, const htt_statement_table *table, sqlite3_stmt *statement,
                           const char *letters, ...) {
     va_list arguments;
@@ -187,16 +209,7 @@ htt_rc htt_statement_bind_list(htt_db *db, const htt_statement_table *table,
             break;
         }
     }
-    if (code != SQLITE_OK) {
-        const htt_rc rc = code == SQLITE_MISMATCH
-                              ? htt_db_fail(db, HTT_TYPE, "%s: a value is no integer, real, text, "
-                                                          "blob or null as SQLite has them",
-                                            table->what)
-                              : htt_db_fail_sqlite(db, code, "%s", table->what);
-        htt_statement_done(statement);
-        return rc;
-    }
-    return HTT_OK;
+    return statements_bound(db, table, statement, code);
 }
 
 void htt_statement_done(sqlite3_stmt *statement) {

@@ -72,6 +72,10 @@ htt_rc htt_statement_bind(htt_db *db, const htt_statement_table *table, sqlite3_
 htt_rc htt_statement_bind_list(htt_db *db, const htt_statement_table *table,
                                sqlite3_stmt *statement, const char *letters, va_list arguments);
 
+/* Binds one datum at an index from 1, as 'd' does. */
+htt_rc htt_statement_bind_at(htt_db *db, const htt_statement_table *table, sqlite3_stmt *statement,
+                             unsigned index, htt_datum datum);
+
 /* Resets it and forgets its bindings. NULL is allowed. */
 void htt_statement_done(sqlite3_stmt *statement);
 
