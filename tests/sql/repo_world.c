@@ -32,6 +32,7 @@ static void world_make_tables(repo_world *world) {
     char sql[1024];
     const char *const schema = world->kind == WORLD_ATTACHED_HTT ? "aux_db." : "";
     char folder[80] = ""; /* relative names start at the database's folder */
+    const char *const sync = world->kind == WORLD_HTT_MEMORY ? ", sync=off" : "";
     if (world->kind == WORLD_HTT_MEMORY) {
         snprintf(folder, sizeof folder, "%s/", world->folder);
     }
@@ -40,10 +41,10 @@ static void world_make_tables(repo_world *world) {
         return;
     }
     snprintf(sql, sizeof sql,
-             "CREATE VIRTUAL TABLE %sthings USING htt('%sthings.htt');"
-             "CREATE VIRTUAL TABLE %sorders USING htt('%sorders.htt', id INTEGER PRIMARY KEY, "
+             "CREATE VIRTUAL TABLE %sthings USING htt('%sthings.htt'%s);"
+             "CREATE VIRTUAL TABLE %sorders USING htt('%sorders.htt'%s, id INTEGER PRIMARY KEY, "
              "customer TEXT, total REAL, photo BLOB, version INTEGER)",
-             schema, folder, schema, folder);
+             schema, folder, sync, schema, folder, sync);
     world_exec(world->connection, sql);
 }
 

@@ -83,6 +83,11 @@ cat >kv.cc <<'C'
 #include <htt.h>
 #include <htt_env.h>
 #include <htt_sqlite.h>
+#include <htt_event.h>
+#include <htt_idempotency.h>
+#include <htt_result.h>
+#include <htt_saga.h>
+#include <htt_uow.h>
 int main() { return htt_null().type != HTT_NULL; }
 C
 c++ -Wall -Wextra -Werror -pedantic "${flags[@]}" kv.cc -o kv_cc && ./kv_cc
