@@ -17,6 +17,7 @@
 #define DISK_AGAIN_CUTS 6u       /* then at so many positions */
 #define DISK_REOPEN 4u           /* one of so many is closed, opened and compared again */
 #define DISK_REPORTS 12u         /* violations that are told */
+#define DISK_SEEN 65536u         /* slots of the table of disks, twice as many as it takes */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DISK_SKIP 16u /* so many positions further, at most */
@@ -115,14 +116,12 @@ static bool disk_compare(joint_disk *after, uint32_t last) {
            disk_fails(after, "twin is in state %u, kv in state %u", after->found, kv);
 }
 
+/* By after->sums. */
 static bool disk_judge(joint_disk *after) {
     uint32_t first = 0;
     uint32_t last = 0;
     uint32_t acked = 0;
     disk_allowed(after, &first, &last, &acked);
-    if (!disk_read(after, after->sums)) {
-        return false;
-    }
     uint32_t found = last + 1;
     for (uint32_t i = 0; i <= last; i++) {
         found = after->track->states[i].sum == after->sums[JOINT_TWIN] ? i : found;
@@ -203,13 +202,22 @@ static bool disk_reopen(joint_disk *after) {
            disk_check(after);
 }
 
+static void disk_count(const joint_disk *after, bool right) {
+    joint_all.states++;
+    joint_all.behind += right && after->behind > 0;
+    if (!right && joint_all.violations++ < DISK_REPORTS) {
+        print_error("%s, seed %" PRIu64 ": %s\n    %s\n", after->track->mode->name,
+                    after->track->seed, after->why, crash_fs_origin(after->disk));
+    }
+}
+
 /* Whether all is right with a disk. It is closed afterwards. */
 static bool disk_examine(joint_disk *after) {
     after->first = crash_fs_position(after->disk);
     joint_begin(&after->world, after->disk, after->track->mode->journal, after->track->mode->sync);
     bool right = joint_open(&after->world, 0) || disk_fails(after, "%s", after->world.why);
-    right = right && disk_judge(after) && disk_check(after) && disk_write(after) &&
-            (joint_all.states % DISK_REOPEN != 0 || disk_reopen(after));
+    right = right && disk_read(after, after->sums) && disk_judge(after) && disk_check(after) &&
+            disk_write(after) && (joint_all.states % DISK_REOPEN != 0 || disk_reopen(after));
     joint_end(&after->world);
     if (right && after->world.why[0] != '\0') {
         right = disk_fails(after, "%s", after->world.why);
@@ -217,12 +225,7 @@ static bool disk_examine(joint_disk *after) {
     if (right && crash_fs_held(after->disk) != 0) {
         right = disk_fails(after, "%zu handles left", crash_fs_held(after->disk));
     }
-    joint_all.states++;
-    joint_all.behind += right && after->behind > 0;
-    if (!right && joint_all.violations++ < DISK_REPORTS) {
-        print_error("%s, seed %" PRIu64 ": %s\n    %s\n", after->track->mode->name,
-                    after->track->seed, after->why, crash_fs_origin(after->disk));
-    }
+    disk_count(after, right);
     return right;
 }
 
@@ -246,26 +249,77 @@ static void disk_crash_again(const joint_disk *before, uint64_t *random) {
     }
 }
 
+static bool disk_crash(joint_disk *after, uint64_t *random) {
+    const bool right = disk_examine(after);
+    const bool whole =
+        after->sums[JOINT_TWIN] == after->sums[JOINT_KV] && after->sums[JOINT_TWIN] != JOINT_ABSENT;
+    if (right && whole && joint_random(random) % DISK_AGAIN == 0) {
+        disk_crash_again(after, random);
+    }
+    return right;
+}
+
 void joint_crash(const joint_track *track, size_t position, crash_fs *disk, bool killed,
                  uint64_t *random) {
     joint_disk after = {.track = track, .position = position, .killed = killed, .disk = disk};
-    const bool right = disk_examine(&after);
-    const bool whole =
-        after.sums[JOINT_TWIN] == after.sums[JOINT_KV] && after.sums[JOINT_TWIN] != JOINT_ABSENT;
-    if (right && whole && joint_random(random) % DISK_AGAIN == 0) {
-        disk_crash_again(&after, random);
+    (void)disk_crash(&after, random);
+    crash_fs_free(disk);
+}
+
+/* --------------------------------------------------------- disks seen before */
+
+/*
+ * Different cuts, and cuts at different positions, often leave the same bytes. Such a disk was
+ * recovered, checked and used once, and all was right with it. What it holds is judged again, since
+ * what it may hold depends on the position.
+ */
+typedef struct disk_seen {
+    uint64_t digest[2];          /* of the disk; 0, 0 = free */
+    uint64_t sums[JOINT_TABLES]; /* found on it */
+} disk_seen;
+
+static disk_seen disk_table[DISK_SEEN]; /* of one script */
+static size_t disk_table_used;
+
+/* The entry of a disk, or where it would go. */
+static disk_seen *disk_find(const uint64_t digest[2]) {
+    size_t i = digest[0] % DISK_SEEN;
+    while ((disk_table[i].digest[0] | disk_table[i].digest[1]) != 0 &&
+           memcmp(disk_table[i].digest, digest, sizeof disk_table[i].digest) != 0) {
+        i = (i + 1) % DISK_SEEN;
+    }
+    return &disk_table[i];
+}
+
+static void disk_crash_once(const joint_track *track, size_t position, crash_fs *disk, bool killed,
+                            uint64_t *random) {
+    /* A killed process leaves another boot's machine than a power cut does. */
+    const uint64_t digest[2] = {crash_fs_digest(disk, killed), crash_fs_digest(disk, 2)};
+    joint_disk after = {.track = track, .position = position, .killed = killed, .disk = disk};
+    disk_seen *const seen = disk_find(digest);
+    if ((seen->digest[0] | seen->digest[1]) != 0) {
+        memcpy(after.sums, seen->sums, sizeof seen->sums);
+        disk_count(&after, disk_judge(&after));
+        joint_all.repeated++;
+    } else if (disk_crash(&after, random) && disk_table_used < DISK_SEEN / 2) {
+        memcpy(seen->digest, digest, sizeof seen->digest);
+        memcpy(seen->sums, after.sums, sizeof seen->sums);
+        disk_table_used++;
     }
     crash_fs_free(disk);
 }
 
 void joint_crash_everywhere(const joint_track *track, size_t first, size_t end, size_t sample,
                             uint64_t *random) {
+    memset(disk_table, 0, sizeof disk_table);
+    disk_table_used = 0;
     for (size_t at = first; at <= end; at += 1 + joint_random(random) % DISK_SKIP) {
         const size_t cuts = crash_fs_cut_count(track->disk, at, JOINT_CUTS);
-        joint_crash(track, at, crash_fs_killed(track->disk, at), true, random);
+        disk_crash_once(track, at, crash_fs_killed(track->disk, at), true, random);
         for (size_t i = 0; i < cuts && i < sample; i++) {
             const size_t cut = cuts <= sample || i < 2 ? i : joint_random(random) % cuts;
-            joint_crash(track, at, crash_fs_cut(track->disk, at, cut, JOINT_CUTS), false, random);
+            crash_fs *const disk = crash_fs_cut(track->disk, at, cut, JOINT_CUTS);
+            disk_crash_once(track, at, disk, false, random);
         }
     }
 }
@@ -307,9 +361,10 @@ static size_t disk_page_writes(crash_fs *disk) {
 void joint_print(const joint_track *track, const joint_counts *before) {
     print_message("%s: seed %" PRIu64 ", %u commits, %zu writes to pages, %" PRIu64
                   " states, %" PRIu64 " lost commits, %" PRIu64 " behind, %" PRIu64
-                  " crashed twice, %" PRIu64 " violations\n",
+                  " crashed twice, %" PRIu64 " seen before, %" PRIu64 " violations\n",
                   track->mode->name, track->seed, (unsigned)track->count - 1,
                   disk_page_writes(track->disk), joint_all.states - before->states,
                   joint_all.lost - before->lost, joint_all.behind - before->behind,
-                  joint_all.again - before->again, joint_all.violations - before->violations);
+                  joint_all.again - before->again, joint_all.repeated - before->repeated,
+                  joint_all.violations - before->violations);
 }

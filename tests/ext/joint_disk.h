@@ -18,6 +18,7 @@ typedef struct joint_counts {
     uint64_t behind;     /* of them with kv behind, where that is allowed */
     uint64_t lost;       /* of them without a commit that had returned, where that is allowed */
     uint64_t again;      /* of them after a second crash */
+    uint64_t repeated;   /* of them with the bytes of one before, which are not used again */
     uint64_t violations; /* of them wrong */
 } joint_counts;
 

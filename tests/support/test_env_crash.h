@@ -96,6 +96,9 @@ void crash_fs_describe(crash_fs *fs, size_t index, char *text, size_t size);
 /* How this disk came to be: the cut and the fate of every unsynced operation. "" = crash_fs_new. */
 const char *crash_fs_origin(const crash_fs *fs);
 
+/* Names and bytes of all files in a number, the same for equal disks. `seed`: another function. */
+uint64_t crash_fs_digest(crash_fs *fs, uint64_t seed);
+
 /* ---------------------------------------------------------- after a crash */
 
 /* Operations before `position` that are not durable there (stores are not counted). */

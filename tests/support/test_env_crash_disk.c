@@ -13,6 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define CRASH_PROCESS_FIRST 1000u  /* first process id */
 #define CRASH_BLOCK 512u           /* stores through mappings are found in such pieces */
 #define CRASH_PAGE ((size_t)4096)  /* of mappings */
@@ -440,4 +443,32 @@ size_t crash_fs_held(crash_fs *fs) {
     }
     pthread_mutex_unlock(&fs->mutex);
     return held;
+}
+
+/* ------------------------------------------------------------------ digest */
+
+/* One file: its name, its size, and each page that is not all zeros, with its place. */
+static uint64_t crash_digest_file(uint64_t digest, const char *path, const crash_inode *inode) {
+    static const uint8_t zeros[CRASH_PAGE];
+    digest = XXH3_64bits_withSeed(path, strlen(path), digest);
+    digest = XXH3_64bits_withSeed(&inode->size, sizeof inode->size, digest);
+    for (size_t at = 0; at < inode->size; at += CRASH_PAGE) {
+        const size_t left = (size_t)inode->size - at;
+        const size_t size = left < CRASH_PAGE ? left : CRASH_PAGE;
+        if (memcmp(inode->bytes + at, zeros, size) != 0) {
+            digest = XXH3_64bits_withSeed(inode->bytes + at, size, digest ^ at);
+        }
+    }
+    return digest;
+}
+
+uint64_t crash_fs_digest(crash_fs *fs, uint64_t seed) {
+    uint64_t digest = 0;
+    pthread_mutex_lock(&fs->mutex);
+    for (size_t i = 0; i < fs->names.count; i++) {
+        const crash_name *name = &fs->names.items[i];
+        digest += crash_digest_file(seed, name->path, &fs->inodes[name->inode]);
+    }
+    pthread_mutex_unlock(&fs->mutex);
+    return digest;
 }
