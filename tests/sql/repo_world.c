@@ -68,7 +68,7 @@ sqlite3 *world_connect(const repo_world *world) {
     return connection;
 }
 
-void world_open(repo_world *world, world_kind kind) {
+void repo_world_open(repo_world *world, world_kind kind) {
     memset(world, 0, sizeof *world);
     world->kind = kind;
     if (kind == WORLD_FAKE) {
@@ -85,7 +85,7 @@ void world_open(repo_world *world, world_kind kind) {
     assert_int_equal(htt_db_open(world->connection, &options, &world->db), HTT_OK);
 }
 
-void world_close(repo_world *world) {
+void repo_world_close(repo_world *world) {
     char path[512];
     expect_ok(world->db, htt_db_close(world->db));
     if (world->connection == NULL) {

@@ -39,8 +39,8 @@ typedef struct repo_world {
     htt_db *db;          /* with the tables */
 } repo_world;
 
-void world_open(repo_world *world, world_kind kind);
-void world_close(repo_world *world);
+void repo_world_open(repo_world *world, world_kind kind);
+void repo_world_close(repo_world *world);
 /* Another connection to the same database, with the module. */
 sqlite3 *world_connect(const repo_world *world);
 void world_exec(sqlite3 *connection, const char *sql);

@@ -470,13 +470,13 @@ static world_kind suite_kind;
 
 static int setup(void **state) {
     static repo_world world;
-    world_open(&world, suite_kind);
+    repo_world_open(&world, suite_kind);
     *state = &world;
     return 0;
 }
 
 static int teardown(void **state) {
-    world_close(*state);
+    repo_world_close(*state);
     assert_int_equal(order_alive, 0);
     return 0;
 }
