@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +59,12 @@ void bench_files_drop(const char *folder) {
     }
 }
 
-static bool files_is_in(const char *folder, const char *path) {
-    const size_t size = strlen(folder);
-    return strncmp(path, folder, size) == 0 && path[size] == '/';
-}
-
-static void files_advise_descriptors(const char *folder) {
+/*
+ * Calls `advise` for every descriptor of a file whose path starts with `start`; how many there are.
+ * NULL: only counts.
+ */
+static int files_for_descriptors(const char *start, void (*advise)(int file)) {
+    int found = 0;
     DIR *list = opendir("/proc/self/fd");
     if (list == NULL) {
         bench_fail("cannot read /proc/self/fd: %s", strerror(errno));
@@ -77,14 +76,21 @@ static void files_advise_descriptors(const char *folder) {
         const ssize_t size = readlink(link, path, sizeof path - 1);
         if (size > 0) {
             path[size] = '\0';
-            if (files_is_in(folder, path)) {
-                const int file = (int)strtol(entry->d_name, NULL, 10);
-                (void)posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
-                (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+            if (strncmp(path, start, strlen(start)) == 0) {
+                found++;
+                if (advise != NULL) {
+                    advise((int)strtol(entry->d_name, NULL, 10));
+                }
             }
         }
     }
     (void)closedir(list);
+    return found;
+}
+
+static void files_advise(int file) {
+    (void)posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+    (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* "55d0c0000000-55d0c0001000 r--s 00000000 fe:00 1234    /path" */
@@ -93,10 +99,19 @@ static void files_advise_mapping(const char *folder, const char *line) {
     const uintptr_t first = strtoul(line, &end, 16);
     const uintptr_t last = *end == '-' ? strtoul(end + 1, NULL, 16) : 0;
     const char *path = strchr(line, '/');
-    if (path != NULL && last > first && files_is_in(folder, path)) {
-        void *start = NULL;
-        memcpy(&start, &first, sizeof start);
-        (void)madvise(start, last - first, MADV_RANDOM);
+    if (path == NULL || last <= first || strncmp(path, folder, strlen(folder)) != 0) {
+        return;
+    }
+    void *start = NULL;
+    memcpy(&start, &first, sizeof start);
+    (void)madvise(start, last - first, MADV_RANDOM);
+    /* Closing a descriptor ends the process's locks on its file, so only where there is none. */
+    if (files_for_descriptors(path, NULL) == 0) {
+        const int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file >= 0) {
+            files_advise(file);
+            (void)close(file);
+        }
     }
 }
 
@@ -111,7 +126,7 @@ void bench_files_read_randomly(const char *folder) {
         files_advise_mapping(folder, line);
     }
     (void)fclose(maps);
-    files_advise_descriptors(folder);
+    (void)files_for_descriptors(folder, files_advise);
 }
 
 /* The number behind `name` in a file of lines "name: number". */
