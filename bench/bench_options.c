@@ -20,7 +20,7 @@
     "  -t text|blob type of the keys (text)\n"                                                     \
     "  -s seed      of keys, values and choices (1)\n"                                             \
     "  -S names     of subjects, with commas: sql, native, peers, all, or ids (all)\n"             \
-    "  -g gets      per read workload (as rows, at most 1000000)\n"                                \
+    "  -g gets      per read workload (as rows, at most 500000)\n"                                 \
     "  -w writes    per write workload (as rows, at most 200000)\n"                                \
     "  -c commits   small ones of a kind, at most (a fifth of rows, at most 70000)\n"              \
     "  -r rounds    of each read workload; the median counts (3)\n"                                \
@@ -93,7 +93,7 @@ void bench_options_read(int argc, char **argv, bench_config *config, const char 
     }
     const uint64_t rows = config->dataset.rows;
     if (config->gets == 0) {
-        config->gets = options_least(rows, 1000000);
+        config->gets = options_least(rows, 500000);
     }
     if (config->writes == 0) {
         config->writes = options_least(rows, 200000);
@@ -105,7 +105,7 @@ void bench_options_read(int argc, char **argv, bench_config *config, const char 
     bench_dataset_prepare(&config->dataset);
 }
 
-/* The words of the command line with a space between. Caller frees. */
+/* The words of the command line but "-o file", with a space between. Caller frees. */
 static char *options_command(int argc, char **argv, const char *program) {
     size_t size = strlen(program) + 1;
     for (int i = 1; i < argc; i++) {
@@ -114,7 +114,11 @@ static char *options_command(int argc, char **argv, const char *program) {
     char *text = bench_allocate(size, 1);
     size_t used = (size_t)snprintf(text, size, "%s", program);
     for (int i = 1; i < argc; i++) {
-        used += (size_t)snprintf(text + used, size - used, " %s", argv[i]);
+        if (strcmp(argv[i], "-o") == 0) {
+            i++;
+        } else {
+            used += (size_t)snprintf(text + used, size - used, " %s", argv[i]);
+        }
     }
     return text;
 }

@@ -123,7 +123,11 @@ static bool report_is_empty(const bench_report *report, const bench_row *row, be
 static void report_print_row(const bench_report *report, const bench_row *row, bench_group group,
                              int first, int ours) {
     char text[32];
-    printf("| %s | %s |", row->title, row->unit);
+    if (row->rows == report->config->dataset.rows && report->rows[0].rows == row->rows) {
+        printf("| %s | %s |", row->title, row->unit);
+    } else {
+        printf("| %llu rows: %s | %s |", (unsigned long long)row->rows, row->title, row->unit);
+    }
     for (int i = 0; i < report->subjects.count; i++) {
         if (report->subjects.list[i]->group == group) {
             printf(" %s |", row->results[i].count > 0

@@ -17,7 +17,7 @@ static const bench_workload scale_workloads[] = {
 static void scale_measure(bench_report *report, bench_run *runs, const bench_config *config,
                           bench_workload workload) {
     const bench_work_info *info = &bench_work_infos[workload];
-    const int rounds = info->repeated ? config->rounds : 1;
+    const int rounds = info->repeated && workload != BENCH_LOAD ? config->rounds : 1;
     bench_row *row = bench_report_add(report, info->id, info->title, info->unit, info->more);
     row->rows = config->dataset.rows;
     for (int round = 0; round < rounds; round++) {

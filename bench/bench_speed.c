@@ -8,10 +8,14 @@
 #include "bench_options.h"
 #include "bench_work.h"
 
+enum { SPEED_LOADED_AGAIN = 2000000 }; /* larger tables are loaded once */
+
 /* One workload: each subject in turn, and again, so that what disturbs disturbs all. */
 static void speed_measure(bench_report *report, bench_run *runs, bench_workload workload) {
     const bench_work_info *info = &bench_work_infos[workload];
-    const int rounds = info->repeated ? report->config->rounds : 1;
+    const bool load = workload == BENCH_LOAD || workload == BENCH_LOAD_HALF;
+    const bool large = load && report->config->dataset.rows > SPEED_LOADED_AGAIN;
+    const int rounds = info->repeated && !large ? report->config->rounds : 1;
     bench_row *row = bench_report_add(report, info->id, info->title, info->unit, info->more);
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < report->subjects.count; i++) {

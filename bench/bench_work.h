@@ -45,7 +45,7 @@ typedef struct bench_work_info {
     const char *title; /* in the table */
     const char *unit;  /* of the figure */
     bool more;         /* a greater figure is the better one */
-    bool repeated;     /* measured config.rounds times: it changes nothing */
+    bool repeated;     /* measured config.rounds times: it can be done again alike */
 } bench_work_info;
 
 extern const bench_work_info bench_work_infos[BENCH_WORKLOADS];
@@ -66,10 +66,11 @@ double bench_read_many(bench_run *run, int round);
 double bench_read_scan(bench_run *run);
 double bench_read_count(bench_run *run);
 double bench_read_cold(bench_run *run, bool read_ahead, int round);
+double bench_write_load_again(bench_run *run);
 double bench_write_load_half(bench_run *run);
 double bench_write_settle(bench_run *run);
-double bench_write_put(bench_run *run, bench_workload workload);
+double bench_write_put(bench_run *run, bench_workload workload, int round);
 double bench_write_delete(bench_run *run);
-double bench_write_commits(bench_run *run, bench_workload workload);
+double bench_write_commits(bench_run *run, bench_workload workload, int round);
 
 #endif

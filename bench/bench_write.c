@@ -12,24 +12,34 @@
 #define WRITE_COMMITS_LONGEST UINT64_C(5000000000) /* nanoseconds for small commits of a kind */
 
 /* Where a workload's random choices start: the same for all subjects. */
-static uint64_t write_random(const bench_run *run, bench_workload workload) {
-    uint64_t state = run->config.dataset.seed + (uint64_t)workload * 100;
+static uint64_t write_random(const bench_run *run, bench_workload workload, int round) {
+    uint64_t state = run->config.dataset.seed + (uint64_t)workload * 100 + (uint64_t)round;
     return bench_random(&state);
 }
 
-/* Once more, into a file of its own that is removed again. */
-double bench_write_load_half(bench_run *run) {
-    bench_config config = run->config;
+/* Loads once more, with a configuration, into files of its own that are removed again. */
+static double write_load_elsewhere(bench_run *run, const bench_config *config) {
     bench_run other;
-    config.write_budget =
-        config.dataset.rows * (config.dataset.key_size + config.dataset.value_size) / 2;
-    bench_run_open(&other, &config, run->subject, config.dataset.rows);
+    bench_run_open(&other, config, run->subject, config->dataset.rows);
     const double figure = bench_run_load(&other);
-    bench_run_extra(run, "write_budget", (double)config.write_budget);
-    bench_run_extra(run, "bytes_per_byte", bench_run_size(&other));
+    if (!run->subject->in_memory) {
+        bench_run_extra(run, "bytes_per_byte", bench_run_size(&other));
+    }
     bench_run_verify(&other);
     bench_run_close(&other);
     return figure;
+}
+
+double bench_write_load_again(bench_run *run) {
+    return write_load_elsewhere(run, &run->config);
+}
+
+double bench_write_load_half(bench_run *run) {
+    bench_config config = run->config;
+    config.write_budget =
+        config.dataset.rows * (config.dataset.key_size + config.dataset.value_size) / 2;
+    bench_run_extra(run, "write_budget", (double)config.write_budget);
+    return write_load_elsewhere(run, &config);
 }
 
 double bench_write_settle(bench_run *run) {
@@ -38,12 +48,12 @@ double bench_write_settle(bench_run *run) {
     return bench_clock_per(start, 1) / 1e9;
 }
 
-double bench_write_put(bench_run *run, bench_workload workload) {
+double bench_write_put(bench_run *run, bench_workload workload, int round) {
     const bench_subject *subject = run->subject;
     const bench_dataset *dataset = &run->config.dataset;
     void (*const write)(void *, const uint8_t *, const uint8_t *) =
         workload == BENCH_UPDATE ? subject->update : subject->put;
-    uint64_t random = write_random(run, workload);
+    uint64_t random = write_random(run, workload, round);
     uint8_t key[BENCH_KEY_MAX];
     uint8_t *value = bench_allocate(dataset->value_size + 1, 1);
     const uint64_t start = bench_clock_now();
@@ -103,7 +113,7 @@ static void write_one_commit(bench_run *run, uint64_t *random, uint8_t *value, i
     }
 }
 
-double bench_write_commits(bench_run *run, bench_workload workload) {
+double bench_write_commits(bench_run *run, bench_workload workload, int round) {
     static const struct {
         bench_workload workload; /* where a group of three begins: FULL, NORMAL, OFF */
         int rows;                /* of a commit */
@@ -121,7 +131,7 @@ double bench_write_commits(bench_run *run, bench_workload workload) {
     const uint64_t most = rows == 1 ? run->config.commits : run->config.commits / 4 + 1;
     uint64_t *samples = bench_allocate((size_t)most, sizeof samples[0]);
     uint8_t *value = bench_allocate(run->config.dataset.value_size + 1, 1);
-    uint64_t random = write_random(run, workload);
+    uint64_t random = write_random(run, workload, round);
     bench_run_reopen(run, (bench_mode){.sync = sync, .default_cache = groups[group].default_cache});
     const uint64_t start = bench_clock_now();
     uint64_t before = start;
