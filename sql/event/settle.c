@@ -29,6 +29,12 @@ htt_rc htt_settle_refuse(htt_db *db, const htt_settle *settle, const htt_settle_
                            "has it now with lease %" PRId64,
                            settle->seq, settle->token, state->worker, state->token);
     }
+    if (state->due_at > settle->now) {
+        return htt_db_fail(db, HTT_MISMATCH,
+                           "htt_subscription: the row of consumer '%s' was deleted: "
+                           "htt_consumer_register makes it again",
+                           settle->consumer);
+    }
     return htt_db_fail(db, HTT_EXPIRED,
                        "event %" PRId64 ": lease %" PRId64 " was over %" PRId64 " ms ago: extend "
                        "it in time, or lease for longer",

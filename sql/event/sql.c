@@ -21,10 +21,13 @@
 #define BLOCKS                                                                                     \
     "b.state <> 'done' AND (b.state <> 'dead' OR (SELECT s.on_dead FROM "                          \
     "{schema}.htt_subscription AS s WHERE s.consumer = ?1) = 'block')"
-#define OUR_LEASE "consumer = ?1 AND id = ?2 AND state = 'leased' AND token = ?3 AND due_at > ?4"
-#define RULE(column) "(SELECT " column " FROM {schema}.htt_subscription WHERE consumer = ?1)"
-/* A delivery whose lease is over too often dies of it. */
-#define USED_UP "attempts >= " RULE("max_attempts")
+/* An event of the lane, where `other` holds, blocks. SQLite's planner would not take the index. */
+#define BLOCKED(other)                                                                             \
+    "EXISTS (SELECT 1 FROM {schema}.htt_delivery AS b INDEXED BY htt_delivery_lane "               \
+    "WHERE b.consumer = ?1 AND " other " AND " BLOCKS ")"
+#define OUR_LEASE "state = 'leased' AND token = ?3 AND due_at > ?4"
+/* A delivery whose lease is over too often dies of it; htt_subscription is s. */
+#define USED_UP "attempts >= s.max_attempts"
 
 static const char *const event_texts[] = {
     [EVENT_APPEND] =
@@ -44,7 +47,8 @@ static const char *const event_texts[] = {
         "WHERE e.seq < (SELECT max(seq) FROM {schema}.htt_event) AND e.seq <= ("
         "SELECT coalesce(min(CASE typeof(c.acknowledged) WHEN 'integer' THEN c.acknowledged "
         "ELSE 0 END), 9223372036854775807) FROM {schema}.htt_consumer AS c WHERE c.store = 0) "
-        "AND NOT EXISTS (SELECT 1 FROM {schema}.htt_consumer AS c JOIN {schema}.htt_delivery AS d "
+        "AND NOT EXISTS (SELECT 1 FROM {schema}.htt_consumer AS c CROSS JOIN {schema}.htt_delivery "
+        "AS d "
         "ON d.consumer = c.name AND d.id = e.seq WHERE c.store = 0) ORDER BY e.seq LIMIT ?2)",
 
     [CONSUMER_ADD] = "INSERT INTO {schema}.htt_consumer(name, store, acknowledged) SELECT ?1, 0, "
@@ -64,7 +68,7 @@ static const char *const event_texts[] = {
 
     [DELIVERY_POLL] =
         "SELECT s.fence IS NOT NULL, EXISTS (SELECT 1 FROM {schema}.htt_delivery AS d "
-        "WHERE d.consumer = ?1 AND d.due_at <= ?2) OR "
+        "INDEXED BY htt_delivery_due WHERE d.consumer = ?1 AND d.due_at <= ?2) OR "
         "(SELECT max(seq) FROM {schema}.htt_event) > " HEAD
         " FROM {schema}.htt_consumer AS c LEFT JOIN {schema}.htt_subscription AS s "
         "ON s.consumer = c.name WHERE c.name = ?1 AND c.store = 0",
@@ -75,48 +79,55 @@ static const char *const event_texts[] = {
         "SELECT ?1, w.seq, w.lane, w.state, CASE w.state WHEN 'pending' THEN w.available_at END "
         "FROM (SELECT n.*, CASE WHEN NOT n.wanted THEN 'done' "
         "WHEN row_number() OVER (PARTITION BY n.wanted, n.lane ORDER BY n.seq) > 1 THEN 'waiting' "
-        "WHEN EXISTS (SELECT 1 FROM {schema}.htt_delivery AS b WHERE b.consumer = ?1 "
-        "AND b.lane = n.lane AND " BLOCKS ") THEN 'waiting' ELSE 'pending' END AS state, "
-        "max(n.seq) OVER () AS last FROM ("
-        "SELECT e.seq, e.aggregate_type || '/' || e.aggregate_id AS lane, e.available_at, "
-        "s.types IS NULL OR e.type IN (SELECT value FROM json_each(s.types)) AS wanted "
-        "FROM {schema}.htt_consumer AS c JOIN {schema}.htt_subscription AS s "
-        "ON s.consumer = c.name JOIN {schema}.htt_event AS e ON e.seq > " HEAD
-        " WHERE c.name = ?1 AND c.store = 0 ORDER BY e.seq LIMIT ?2) AS n) AS w "
-        "WHERE w.wanted OR w.seq = w.last ORDER BY w.seq",
+        "WHEN " BLOCKED("b.lane = n.lane") " THEN 'waiting' ELSE 'pending' END AS state, "
+                                           "max(n.seq) OVER () AS last FROM ("
+                                           "SELECT e.seq, e.aggregate_type || '/' || "
+                                           "e.aggregate_id AS lane, e.available_at, "
+                                           "s.types IS NULL OR e.type IN (SELECT value FROM "
+                                           "json_each(s.types)) AS wanted "
+                                           "FROM {schema}.htt_consumer AS c JOIN "
+                                           "{schema}.htt_subscription AS s "
+                                           "ON s.consumer = c.name JOIN {schema}.htt_event AS e ON "
+                                           "e.seq > " HEAD " WHERE c.name = ?1 AND c.store = 0 "
+                                           "ORDER BY e.seq LIMIT ?2) AS n) AS w "
+                                           "WHERE w.wanted OR w.seq = w.last ORDER BY w.seq",
     [DELIVERY_LEASE] =
-        "UPDATE {schema}.htt_delivery SET state = CASE WHEN " USED_UP " THEN 'dead' "
-        "ELSE 'leased' END, due_at = CASE WHEN " USED_UP " THEN NULL ELSE ?8 END, "
-        "attempts = attempts + (" USED_UP " IS NOT 1), "
+        "UPDATE {schema}.htt_delivery SET "
+        "state = CASE WHEN " USED_UP " THEN 'dead' ELSE 'leased' END, "
+        "due_at = CASE WHEN " USED_UP " THEN NULL ELSE ?8 END, "
+        "attempts = CASE WHEN " USED_UP " THEN attempts ELSE attempts + 1 END, "
         "locked_by = CASE WHEN " USED_UP " THEN locked_by ELSE ?6 END, "
         "token = CASE WHEN " USED_UP " THEN token ELSE ?7 END, "
         "last_error = CASE WHEN " USED_UP " AND state = 'leased' THEN "
         "'the last worker did not say what became of it before its lease was over' "
         "ELSE last_error END, "
         "failed_at = CASE WHEN " USED_UP " THEN ?2 ELSE failed_at END "
-        "WHERE consumer = ?1 AND id IN (SELECT d.id FROM {schema}.htt_delivery AS d "
-        "WHERE d.consumer = ?1 AND d.due_at >= ?3 AND d.due_at <= ?4 AND d.id < 1099511627776 "
-        "AND NOT EXISTS (SELECT 1 FROM {schema}.htt_delivery AS b WHERE b.consumer = ?1 "
-        "AND b.lane = d.lane AND b.id < d.id AND " BLOCKS ") ORDER BY d.due_at, d.id LIMIT ?5) "
-        "RETURNING id, attempts, state = 'leased'",
+        "FROM {schema}.htt_subscription AS s WHERE s.consumer = ?1 "
+        "AND htt_delivery.consumer = ?1 AND id IN (SELECT d.id FROM {schema}.htt_delivery AS d "
+        "INDEXED BY htt_delivery_due WHERE d.consumer = ?1 AND d.due_at >= ?3 AND d.due_at <= ?4 "
+        "AND d.id < 1099511627776 AND NOT " BLOCKED(
+            "b.lane = d.lane AND b.id < d.id") " ORDER BY d.due_at, d.id LIMIT ?5) "
+                                               "RETURNING id, attempts, state = 'leased'",
     [DELIVERY_ACK] = "UPDATE {schema}.htt_delivery SET state = 'done', due_at = NULL "
-                     "WHERE " OUR_LEASE,
+                     "WHERE consumer = ?1 AND id = ?2 AND " OUR_LEASE,
     [DELIVERY_FAIL] =
         "UPDATE {schema}.htt_delivery SET "
         "state = CASE WHEN ?7 OR " USED_UP " THEN 'dead' ELSE 'failed' END, "
         "due_at = CASE WHEN ?7 OR " USED_UP " THEN NULL ELSE ?4 + "
-        "(min(" RULE("backoff_most") ", " RULE(
-            "backoff_first") " << min(attempts - 1, 20)) "
-                             "* (2000 - ?6) + 1999) / 2000 END, "
-                             "last_error = substr(?5, 1, 1000), failed_at = ?4 WHERE " OUR_LEASE,
+        "(min(s.backoff_most, s.backoff_first << min(attempts - 1, 20)) * (2000 - ?6) + 1999) "
+        "/ 2000 END, last_error = substr(?5, 1, 1000), failed_at = ?4 "
+        "FROM {schema}.htt_subscription AS s WHERE s.consumer = ?1 "
+        "AND htt_delivery.consumer = ?1 AND id = ?2 AND " OUR_LEASE,
     [DELIVERY_RELEASE] = "UPDATE {schema}.htt_delivery SET state = 'pending', due_at = 0, "
-                         "attempts = attempts - 1 WHERE " OUR_LEASE,
-    [DELIVERY_EXTEND] = "UPDATE {schema}.htt_delivery SET due_at = ?5 WHERE " OUR_LEASE,
+                         "attempts = attempts - 1 WHERE consumer = ?1 AND id = ?2 AND " OUR_LEASE,
+    [DELIVERY_EXTEND] = "UPDATE {schema}.htt_delivery SET due_at = ?5 "
+                        "WHERE consumer = ?1 AND id = ?2 AND " OUR_LEASE,
     [DELIVERY_STATE] = "SELECT state, locked_by, token, due_at FROM {schema}.htt_delivery "
                        "WHERE consumer = ?1 AND id = ?2",
 
     [DEAD_EACH] = "SELECT " EVENT_COLUMNS ", d.attempts, d.failed_at, d.last_error, d.locked_by "
-                  "FROM {schema}.htt_delivery AS d JOIN {schema}.htt_event AS e ON e.seq = d.id "
+                  "FROM {schema}.htt_delivery AS d INDEXED BY htt_delivery_dead "
+                  "JOIN {schema}.htt_event AS e ON e.seq = d.id "
                   "WHERE d.consumer = ?1 AND d.state = 'dead' AND d.id > ?2 ORDER BY d.id LIMIT ?3",
     [DEAD_REQUEUE] = "UPDATE {schema}.htt_delivery SET state = 'pending', due_at = 0, attempts = 0 "
                      "WHERE consumer = ?1 AND state = 'dead' AND (id = ?2 OR ?2 = 0)",

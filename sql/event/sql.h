@@ -47,6 +47,8 @@ typedef enum htt_event_sql {
     EVENT_SQL_COUNT
 } htt_event_sql;
 
+extern const htt_statement_table htt_event_statements;
+
 /* Gets a statement and binds its arguments by letters; see htt_statement_bind. */
 htt_rc htt_event_begin(htt_db *db, htt_event_sql which, sqlite3_stmt **statement_out,
                        const char *letters, ...);

@@ -92,7 +92,7 @@ WHEN NEW.state <> OLD.state AND NEW.state IN ('done', 'dead') BEGIN
     UPDATE htt_delivery SET state = 'pending',
         due_at = coalesce((SELECT available_at FROM htt_event WHERE seq = htt_delivery.id), 0)
     WHERE consumer = NEW.consumer AND state = 'waiting' AND id = (
-        SELECT d.id FROM htt_delivery AS d
+        SELECT d.id FROM htt_delivery AS d INDEXED BY htt_delivery_lane
         WHERE d.consumer = NEW.consumer AND d.lane = NEW.lane AND d.state <> 'done'
             AND (d.state <> 'dead' OR NOT EXISTS (SELECT 1 FROM htt_subscription AS s
                 WHERE s.consumer = NEW.consumer AND s.on_dead = 'skip'))
@@ -156,7 +156,7 @@ AFTER UPDATE OF on_dead ON htt_subscription WHEN NEW.on_dead = 'skip' BEGIN
     UPDATE htt_delivery SET state = 'pending',
         due_at = coalesce((SELECT available_at FROM htt_event WHERE seq = htt_delivery.id), 0)
     WHERE consumer = NEW.consumer AND state = 'waiting' AND NOT EXISTS (
-        SELECT 1 FROM htt_delivery AS d
+        SELECT 1 FROM htt_delivery AS d INDEXED BY htt_delivery_lane
         WHERE d.consumer = NEW.consumer AND d.lane = htt_delivery.lane AND d.id < htt_delivery.id
             AND d.state NOT IN ('done', 'dead') AND d.state <> 'done');
 END;
