@@ -6,9 +6,10 @@
 CREATE TABLE IF NOT EXISTS htt_consumer(
     -- of the consumer, its own choice
     name TEXT NOT NULL,
-    -- htt_store.id
+    -- htt_store.id; 0: follows htt_event (htt_event.sql), not a table
     store INTEGER NOT NULL,
-    -- htt_outbox.id of the last row that it is done with; an integer, or nothing can be trimmed
+    -- htt_outbox.id (store 0: htt_event.seq) of the last row that it is done with; an integer, or
+    -- nothing can be trimmed
     acknowledged INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY(name, store)
 ) WITHOUT ROWID;

@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS htt_delivery(
     -- the lease: of the same consumer every lease has a larger one
     token INTEGER
         CONSTRAINT "htt_delivery: a lease has locked_by and token"
-        CHECK(state <> 'leased' OR (locked_by <> '' AND token > 0)),
+        CHECK(state <> 'leased' OR coalesce(locked_by <> '' AND token > 0, 0)),
     locked_until INTEGER GENERATED ALWAYS AS (CASE state WHEN 'leased' THEN due_at END) VIRTUAL,
     last_error TEXT,
     -- of the last failure, or of the death

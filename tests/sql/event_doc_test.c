@@ -83,7 +83,7 @@ static void test_doc__statements_are_those_of_the_library(void **state) {
         doc_name(i, sql, sizeof sql);
         doc_squeeze(sql);
         if (getenv("HTT_TEST_PRINT") != NULL) {
-            print_message("%s;\n", sql);
+            printf("%s;\n", sql);
         } else if (strstr(page, sql) == NULL) {
             fail_msg("docs/outbox.md does not have: %s", sql);
         }
