@@ -3,8 +3,9 @@
  * What claiming costs. ctest: no-asan
  *
  * The plans of its statements use the indexes made for them, and a claim of ten events takes as
- * many steps of SQLite's machine with 200,000 events (HTT_TEST_LONG: a million) as with a thousand:
- * where all are done, and where the first one has failed, so that the position stands and all others have rows.
+ * many steps of SQLite's machine with 200,000 events (HTT_TEST_LONG: a million) as with a
+ * thousand: where all are done, and where the first one has failed, so that the position stands
+ * and all others have rows.
  */
 #include <stdio.h>
 #include <stdlib.h>
