@@ -4,6 +4,8 @@
  * (reads by mapping, 4 KiB pages), but for sync and, where asked for, the write budget.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 #include "bench_folder.h"
@@ -199,29 +201,29 @@ static void native_check(void *subject) {
     }
 }
 
-const bench_subject bench_native_htt = {
-    .id = "htt_c",
-    .title = "htt",
-    .setup = "default options of htt.h",
-    .group = BENCH_NATIVE,
-    .state_size = sizeof(native_state),
-    .has_budget = true,
-    .syncs = BENCH_SYNC_ALL,
-    .version = htt_version,
-    .open = native_open,
-    .close = native_close,
-    .begin = native_begin,
-    .commit = native_commit,
-    .get = native_get,
-    .get_alone = native_get_alone,
-    .get_many = native_get_many,
-    .insert = native_insert,
-    .put = native_put,
-    .put_alone = native_put_alone,
-    .update = native_update,
-    .delete = native_delete,
-    .scan = native_scan,
-    .count = native_count,
-    .used_bytes = native_used_bytes,
-    .check = native_check,
-};
+#define NATIVE_SUBJECT                                                                             \
+    .title = "htt", .setup = "default options of htt.h", .group = BENCH_NATIVE,                    \
+    .state_size = sizeof(native_state), .has_budget = true, .syncs = BENCH_SYNC_ALL,               \
+    .version = htt_version, .open = native_open, .close = native_close, .begin = native_begin,     \
+    .commit = native_commit, .get = native_get, .get_alone = native_get_alone,                     \
+    .get_many = native_get_many, .put = native_put, .put_alone = native_put_alone,                 \
+    .update = native_update, .delete = native_delete, .scan = native_scan, .count = native_count,  \
+    .used_bytes = native_used_bytes, .check = native_check
+
+const bench_subject bench_native_htt = {.id = "htt_c", .insert = native_insert, NATIVE_SUBJECT};
+
+/* Stores one row in a thousand with a wrong byte: a test that wrong answers are noticed. */
+static void native_insert_wrong(void *subject, const uint8_t *key, const uint8_t *value) {
+    const native_state *state = subject;
+    const bench_dataset *dataset = &state->config->dataset;
+    uint8_t *changed = bench_allocate(dataset->value_size + 1, 1);
+    memcpy(changed, value, dataset->value_size);
+    if (dataset->value_size > 0 && bench_dataset_key_hash(dataset, key) % 1000 == 0) {
+        changed[dataset->value_size - 1] ^= 1;
+    }
+    native_insert(subject, key, changed);
+    free(changed);
+}
+
+const bench_subject bench_native_wrong = {
+    .id = "wrong", .insert = native_insert_wrong, NATIVE_SUBJECT};

@@ -146,6 +146,28 @@ static void report_print_row(const bench_report *report, const bench_row *row, b
     printf("\n");
 }
 
+/* The figures beside those of a row: percentiles, bytes read, ... */
+static void report_print_extras(const bench_report *report, const bench_row *row,
+                                bench_group group) {
+    const bench_result *named = NULL; /* all that have some have the same */
+    for (int i = 0; i < report->subjects.count && named == NULL; i++) {
+        if (report->subjects.list[i]->group == group && row->results[i].extra_count > 0) {
+            named = &row->results[i];
+        }
+    }
+    for (int e = 0; named != NULL && e < named->extra_count; e++) {
+        printf("| ... %s | |", named->extras[e].name);
+        for (int i = 0; i < report->subjects.count; i++) {
+            char text[32];
+            if (report->subjects.list[i]->group == group) {
+                const bool there = e < row->results[i].extra_count;
+                printf(" %s |", there ? report_figure(row->results[i].extras[e].value, text) : "");
+            }
+        }
+        printf("\n");
+    }
+}
+
 static void report_print_table(const bench_report *report, bench_group group) {
     int first = -1;
     int ours = -1;
@@ -182,6 +204,7 @@ static void report_print_table(const bench_report *report, bench_group group) {
     for (int i = 0; i < report->row_count; i++) {
         if (!report_is_empty(report, &report->rows[i], group)) {
             report_print_row(report, &report->rows[i], group, first, ours);
+            report_print_extras(report, &report->rows[i], group);
         }
     }
 }

@@ -13,6 +13,7 @@ extern const bench_subject bench_sql_htt;
 extern const bench_subject bench_sql_floor;
 extern const bench_subject bench_sql_floor_file;
 extern const bench_subject bench_native_htt;
+extern const bench_subject bench_native_wrong;
 
 #ifdef BENCH_HAVE_LMDB
 extern const bench_subject bench_peer_lmdb;
@@ -70,6 +71,7 @@ static const subjects_known subjects_all[] = {
     {"rocksdb", SUBJECTS_ROCKSDB, "all native peers"},
     {"leveldb", SUBJECTS_LEVELDB, "all native peers"},
     {"htt_c", &bench_native_htt, "all native"},
+    {"wrong", &bench_native_wrong, ""},
 };
 enum { SUBJECTS_ALL = sizeof subjects_all / sizeof subjects_all[0] };
 
