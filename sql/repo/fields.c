@@ -211,7 +211,7 @@ static htt_rc fields_get_bytes(htt_fields *fields, uint32_t index, htt_type type
 
 htt_rc htt_fields_get_text(htt_fields *fields, uint32_t index, const char **text_out,
                            size_t *size_out) {
-    const void *data;
+    const void *data = NULL;
     const htt_rc rc = fields_get_bytes(fields, index, HTT_TEXT, &data, size_out);
     if (rc == HTT_OK) {
         *text_out = data;

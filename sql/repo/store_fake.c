@@ -132,7 +132,7 @@ static htt_rc fake_lookup(fake_store *store, htt_datum key, const htt_fake_row *
 
 static htt_rc fake_find(void *self, htt_datum key, htt_repo_row *row_out) {
     fake_store *const store = self;
-    const htt_fake_row *found;
+    const htt_fake_row *found = NULL;
     const htt_rc rc = fake_lookup(store, key, &found);
     if (rc != HTT_OK || found == NULL) {
         return rc == HTT_OK ? HTT_NOTFOUND : rc;
@@ -142,7 +142,7 @@ static htt_rc fake_find(void *self, htt_datum key, htt_repo_row *row_out) {
 }
 
 static htt_rc fake_contains(void *self, htt_datum key, bool *there_out) {
-    const htt_fake_row *found;
+    const htt_fake_row *found = NULL;
     const htt_rc rc = fake_lookup(self, key, &found);
     if (rc == HTT_OK) {
         *there_out = found != NULL;
