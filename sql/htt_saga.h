@@ -55,7 +55,7 @@
 #ifndef HTT_SAGA_H
 #define HTT_SAGA_H
 
-#include "htt_db.h"
+#include "htt_uow.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -268,12 +268,14 @@ HTT_API HTT_MUST_CHECK htt_rc htt_saga_each(htt_sagas *sagas, htt_saga_state sta
 /*
  * Everything is borrowed until the action returns.
  *   htt_saga_call_db       in the step's transaction: htt_event_append, htt_db_connection and so on
+ *   htt_saga_call_unit     the step's unit of work: htt_uow_repo, htt_uow_event
  *   htt_saga_call_id       of the instance
  *   htt_saga_call_data     JSON; what htt_saga_call_set_data gave
  *   htt_saga_call_attempt  from 1
  *   htt_saga_call_cause    in a compensation: what went wrong; else NULL
  */
 HTT_API htt_db *htt_saga_call_db(const htt_saga_call *call);
+HTT_API htt_uow *htt_saga_call_unit(const htt_saga_call *call);
 HTT_API const char *htt_saga_call_id(const htt_saga_call *call);
 HTT_API const char *htt_saga_call_data(const htt_saga_call *call);
 HTT_API uint32_t htt_saga_call_attempt(const htt_saga_call *call);

@@ -15,10 +15,10 @@
  * Where SQLite rolled back the whole transaction (a full disk, RAISE(ROLLBACK) in a trigger), the
  * failed attempt is counted in a second one, so that it cannot come again without end.
  */
-#include <assert.h>
 #include <stdio.h>
 
 #include "sql/base/memory.h"
+#include "sql/htt_uow.h"
 #include "sql/saga/internal.h"
 
 #define ADVANCE_TEXT_MAX 700u /* bytes of last_error and cause */
@@ -58,30 +58,27 @@ static htt_rc advance_act(saga_run *run, const saga_known *known, saga_row *row)
     const htt_saga_step *const step = htt_saga_rules_step(known->definition, row);
     htt_saga_act *const act = row->state == HTT_SAGA_RUNNING ? step->action : step->compensation;
     htt_saga_call call = {.sagas = run->sagas, .row = row};
-    htt_scope scope;
     if (act == NULL) {
         return HTT_OK; /* a program that has nothing to take back any more */
     }
-    htt_rc rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
+    htt_rc rc = htt_uow_begin(db, HTT_UOW_IMMEDIATE, &call.unit);
     if (rc != HTT_OK) {
         return rc;
     }
-    const unsigned depth = db->depth;
     db->error_rc = HTT_OK; /* what is there afterwards is the action's */
     rc = act(&call, known->context);
-    if (db->depth != depth) {
-        db->depth = depth; /* its savepoint goes with ours */
-        rc = htt_saga_refuse(&call, "step '%s' left a unit of work open", step->name);
-    }
     if (rc == HTT_OK && row->state == HTT_SAGA_RUNNING &&
         htt_saga_rules_late(row, saga_now(run->sagas))) {
         rc = htt_saga_refuse(&call, "done, but not within %lld ms: undone",
                              (long long)htt_saga_rules_limit(known->definition, row));
     }
-    rc = htt_scope_leave(db, &scope, rc);
+    if (rc == HTT_OK) {
+        rc = htt_uow_commit(call.unit);
+    }
     if (rc != HTT_OK) {
         advance_take_failure(run, &call, rc);
     }
+    htt_uow_end(call.unit);
     if (rc == HTT_OK && call.data != NULL) {
         htt_memory_free(row->data);
         row->data = call.data;
@@ -168,22 +165,47 @@ static htt_rc advance_load(saga_run *run, saga_row *row) {
     return rc;
 }
 
+/*
+ * What the action did cannot be committed: a deferred foreign key, an event that is no JSON. It is
+ * the action's failure, and counts as one; a busy database or a full disk is not.
+ */
+static bool advance_is_actions(htt_rc rc) {
+    return rc == HTT_CONSTRAINT || rc == HTT_EXISTS || rc == HTT_CONFLICT || rc == HTT_INVALID ||
+           rc == HTT_NOTFOUND || rc == HTT_TYPE || rc == HTT_TOOBIG || rc == HTT_MISUSE;
+}
+
+static htt_rc advance_commit(saga_run *run, htt_uow *unit) {
+    const htt_rc rc = htt_uow_commit(unit);
+    if (rc != HTT_OK && run->ran && !run->failed && !run->gave_up && advance_is_actions(rc)) {
+        run->failed = true;
+        run->lost = true;
+        (void)snprintf(run->why, sizeof run->why, "%s", htt_db_errmsg(run->sagas->db));
+    }
+    return rc;
+}
+
 static htt_rc advance_transaction(saga_run *run) {
     htt_db *const db = run->sagas->db;
-    htt_scope scope;
+    htt_uow *unit = NULL;
     saga_row row = {0};
     run->ran = false;
-    htt_rc rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
+    htt_rc rc = htt_uow_begin(db, HTT_UOW_IMMEDIATE, &unit);
     if (rc != HTT_OK) {
         return rc;
     }
+    run->sagas->unit = unit;
     rc = advance_load(run, &row);
     if (rc == HTT_OK && saga_is_open(&row) && row.next_at <= saga_now(run->sagas)) {
         rc = advance_row(run, &row);
     }
     htt_saga_row_status(&row, run->ran, &run->status);
     htt_saga_row_clear(&row);
-    return htt_scope_leave(db, &scope, rc);
+    if (rc == HTT_OK) {
+        rc = advance_commit(run, unit);
+    }
+    run->sagas->unit = NULL;
+    htt_uow_end(unit);
+    return rc;
 }
 
 htt_rc htt_saga_advance(htt_sagas *sagas, const char *id, int64_t version,

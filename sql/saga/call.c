@@ -9,6 +9,10 @@ htt_db *htt_saga_call_db(const htt_saga_call *call) {
     return call->sagas->db;
 }
 
+htt_uow *htt_saga_call_unit(const htt_saga_call *call) {
+    return call->unit;
+}
+
 const char *htt_saga_call_id(const htt_saga_call *call) {
     return call->row->id;
 }

@@ -20,11 +20,13 @@ struct htt_sagas {
     saga_known *known;    /* in the order of their announcement */
     size_t count;         /* of known */
     size_t capacity;      /* of known */
+    htt_uow *unit;        /* of the step that runs now; NULL = none */
     size_t turn;          /* which of known htt_saga_resume begins with */
 };
 
 struct htt_saga_call {
     htt_sagas *sagas;    /* borrowed */
+    htt_uow *unit;       /* of the step, ended by whoever runs it */
     const saga_row *row; /* as it was read */
     char *data;          /* what htt_saga_call_set_data gave, owned; NULL = nothing */
     bool refused;        /* for good */

@@ -120,7 +120,9 @@ htt_rc htt_saga_event(htt_sagas *sagas, const saga_row *row, bool started) {
                              .aggregate_id = row->id,
                              .type = type,
                              .payload = htt_text(payload)};
-    return htt_event_append(sagas->db, &event, NULL);
+    /* Behind those of the step, where one runs. */
+    return sagas->unit != NULL ? htt_uow_event(sagas->unit, &event)
+                               : htt_event_append(sagas->db, &event, NULL);
 }
 
 htt_rc htt_saga_row_write(htt_sagas *sagas, const htt_saga_definition *definition, saga_row *row,

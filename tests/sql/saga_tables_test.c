@@ -107,11 +107,9 @@ static void test_rows__that_make_no_sense_are_told_and_left_alone(void **state) 
         setup(&world);
         world_start(&world, NULL, id);
         /* As somebody would do it: a table without its constraints. */
-        world_run(
-            world.connection,
-            "PRAGMA ignore_check_constraints = 1;"
-                  "CREATE TABLE copy AS SELECT * FROM htt_saga;"
-            "DROP TABLE htt_saga; ALTER TABLE copy RENAME TO htt_saga");
+        world_run(world.connection, "PRAGMA ignore_check_constraints = 1;"
+                                    "CREATE TABLE copy AS SELECT * FROM htt_saga;"
+                                    "DROP TABLE htt_saga; ALTER TABLE copy RENAME TO htt_saga");
         (void)snprintf(sql, sizeof sql, "UPDATE htt_saga SET %s", cases[i].change);
         world_run(world.connection, sql);
         refused(&world, id, cases[i].rc, cases[i].part);
@@ -310,6 +308,65 @@ static void test_action__data_that_is_not_json_is_refused(void **state) {
     world_finish(&world, NULL);
     expect_text(&world, "SELECT state || data FROM htt_saga", "compensated{}");
     expect_part(world_value(world.connection, "SELECT cause FROM htt_saga"), "a: saga '");
+    world_close(&world);
+}
+
+static htt_rc collects_a_bad_event(saga_world *world, htt_saga_call *call) {
+    const htt_event event = {
+        .aggregate_type = "order", .aggregate_id = "1", .type = "placed", .payload = htt_text("{")};
+    (void)world;
+    return htt_uow_event(htt_saga_call_unit(call), &event);
+}
+
+static htt_rc breaks_a_deferred_key(saga_world *world, htt_saga_call *call) {
+    (void)call;
+    world_run(world->connection, "INSERT INTO child VALUES (7)");
+    return HTT_OK;
+}
+
+static void test_action__whose_commit_fails_has_failed(void **state) {
+    static htt_rc (*const during[])(saga_world *, htt_saga_call *) = {collects_a_bad_event,
+                                                                      breaks_a_deferred_key};
+    static const char *const reasons[] = {"JSON", "FOREIGN KEY constraint failed"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        saga_world world;
+        char id[HTT_SAGA_ID_MAX];
+        setup(&world);
+        world_run(world.connection,
+                  "PRAGMA foreign_keys = ON; CREATE TABLE parent(id PRIMARY KEY);"
+                  "CREATE TABLE child(id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+        world.during = during[i];
+        world_start(&world, NULL, id);
+        world_finish(&world, NULL);
+        expect_text(&world, "SELECT state FROM htt_saga", "compensated");
+        expect_part(world_value(world.connection, "SELECT cause FROM htt_saga"), reasons[i]);
+        assert_int_equal(world.calls, HTT_SAGA_ATTEMPTS);
+        expect_text(&world, "SELECT count(*) FROM trace", "0");
+        expect_text(&world, "SELECT count(*) FROM htt_event", "0");
+        world_close(&world);
+    }
+}
+
+static htt_rc leaves_a_unit_open(saga_world *world, htt_saga_call *call) {
+    htt_uow *unit = NULL;
+    assert_int_equal(htt_uow_begin(htt_saga_call_db(call), HTT_UOW_IMMEDIATE, &unit), HTT_OK);
+    world->left = unit;
+    return HTT_OK;
+}
+
+static void test_action__that_leaves_a_unit_open_has_failed(void **state) {
+    saga_world world;
+    char id[HTT_SAGA_ID_MAX];
+    htt_saga_status status;
+    (void)state;
+    setup(&world);
+    world.during = leaves_a_unit_open;
+    world_start(&world, NULL, id);
+    assert_int_equal(htt_saga_advance(world.sagas, id, 0, &status), HTT_OK);
+    assert_int_equal(status.attempts, 1);
+    htt_uow_end(world.left);
+    expect_text(&world, "SELECT count(*) FROM trace", "0");
     world_close(&world);
 }
 
@@ -562,6 +619,8 @@ int main(void) {
         cmocka_unit_test(test_action__that_begins_another_transaction_fails),
         cmocka_unit_test(test_action__data_that_is_not_json_is_refused),
         cmocka_unit_test(test_action__a_compensation_knows_the_cause),
+        cmocka_unit_test(test_action__whose_commit_fails_has_failed),
+        cmocka_unit_test(test_action__that_leaves_a_unit_open_has_failed),
         cmocka_unit_test(test_definition__without_compensation_any_more_goes_on),
         cmocka_unit_test(test_requeue__runs_the_compensation_again),
         cmocka_unit_test(test_requeue__skips_what_was_done_by_hand),

@@ -45,6 +45,7 @@ typedef struct saga_world {
     world_act actions[WORLD_STEPS];       /* what is told */
     world_act compensations[WORLD_STEPS]; /* the same */
     htt_rc (*during)(struct saga_world *world, htt_saga_call *call); /* in each; NULL = nothing */
+    htt_uow *left;                    /* by an action that does not end what it begins */
     unsigned calls;                   /* of actions and compensations */
     htt_saga_step steps[WORLD_STEPS]; /* of the definition; may be changed before it is announced */
     htt_saga_definition definition;   /* "saga" version 1 with all steps */
