@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place that knows xxHash. Its code is compiled in: no symbol of it is exported, and no
+ * The one place, with hash_wide.c, that knows xxHash. Its code is compiled in: no symbol of it is exported, and no
  * library is needed when libhtt is loaded.
  */
 #include "base/hash.h"
 
+#include "base/hash_wide.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+enum { HASH_SHORT = 240 }; /* up to here XXH3 takes no vectors */
 
 htt_hash htt_hash_key(uint64_t seed, uint8_t key_class, const void *bytes, size_t size) {
     const uint64_t class_seed = seed + (uint64_t)key_class * HTT_HASH_GOLDEN;
@@ -15,6 +19,10 @@ htt_hash htt_hash_key(uint64_t seed, uint8_t key_class, const void *bytes, size_
 }
 
 uint64_t htt_hash_bytes(const void *bytes, size_t size) {
+#if HTT_HASH_HAS_WIDE
+    if (size > HASH_SHORT && htt_hash_wide_works())
+        return htt_hash_wide(bytes, size);
+#endif
     return XXH3_64bits(size > 0 ? bytes : "", size);
 }
 
