@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place, with hash_wide.c, that knows xxHash. Its code is compiled in: no symbol of it is exported, and no
- * library is needed when libhtt is loaded.
+ * The one place, with hash_wide.c, that knows xxHash. Its code is compiled in: no symbol of it is
+ * exported, and no library is needed when libhtt is loaded.
  */
 #include "base/hash.h"
 

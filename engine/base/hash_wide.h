@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checksum of hash.h with vectors of 32 bytes: the same function, a third of the time for a page.
- * Not every processor has them, so hash.c asks first.
+ * The checksum of hash.h with vectors of 32 bytes: the same function, a third of the time for a
+ * page. Not every processor has them, so hash.c asks first.
  */
 #ifndef HTT_BASE_HASH_WIDE_H
 #define HTT_BASE_HASH_WIDE_H

@@ -105,7 +105,7 @@ static uint8_t data_value_type(uint8_t types) {
 
 /* ----------------------------------------------------------------- records */
 
-static void data_encode(const htt_record *record, uint8_t *bytes) {
+void htt_data_encode(const htt_record *record, uint8_t *bytes) {
     uint8_t *at = bytes;
 
     *at++ = data_types(record);
@@ -147,6 +147,12 @@ static bool data_decode(const uint8_t *page, uint32_t offset, uint32_t size, htt
     return true;
 }
 
+bool htt_data_decode(const uint8_t *bytes, uint32_t size, htt_record *record_out,
+                     htt_fault *fault) {
+    assert(size >= 1);
+    return data_decode(bytes, 0, size, record_out, fault);
+}
+
 bool htt_data_record(const uint8_t *page, uint32_t page_size, uint32_t index,
                      htt_record *record_out, htt_fault *fault) {
     htt_record record;
@@ -184,7 +190,7 @@ void htt_data_insert(uint8_t *page, uint32_t page_size, uint8_t fingerprint,
                      const htt_record *record) {
     uint32_t size = htt_data_record_size(record);
 
-    data_encode(record, data_append(page, page_size, fingerprint, size));
+    htt_data_encode(record, data_append(page, page_size, fingerprint, size));
 }
 
 void htt_data_insert_raw(uint8_t *page, uint32_t page_size, uint8_t fingerprint,
@@ -234,7 +240,7 @@ void htt_data_replace(uint8_t *page, uint32_t page_size, uint32_t index,
 
     assert((uintptr_t)record->key - (uintptr_t)page >= page_size);
     assert((uintptr_t)record->value - (uintptr_t)page >= page_size);
-    data_encode(record, data_resize(page, page_size, index, size));
+    htt_data_encode(record, data_resize(page, page_size, index, size));
 }
 
 /* ---------------------------------------------------------------- overflow */

@@ -41,6 +41,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -150,6 +151,32 @@ static inline const uint8_t *htt_data_raw(const uint8_t *page, uint32_t page_siz
 }
 static inline uint8_t htt_data_fingerprint(const uint8_t *page, uint32_t index) {
     return page[HTT_PAGE_HEADER_SIZE + index];
+}
+
+/* A record outside of a page, as htt_data_insert_raw takes it: htt_data_record_size bytes. Decoding
+ * is as htt_data_record. */
+void htt_data_encode(const htt_record *record, uint8_t *bytes);
+bool htt_data_decode(const uint8_t *bytes, uint32_t size, htt_record *record_out, htt_fault *fault);
+
+/*
+ * A page of so many records that are known before: into a zeroed page, each in turn, so that no
+ * head moves. `end` is the page's size for the first, then what the call before gave.
+ */
+static inline void htt_data_begin(uint8_t *page, uint32_t count) {
+    page[HTT_PAGE_TYPE] = HTT_PAGE_DATA;
+    le16_put(page + HTT_PAGE_COUNT, (uint16_t)count);
+}
+static inline uint32_t htt_data_add(uint8_t *page, uint32_t index, uint32_t end,
+                                    uint8_t fingerprint, const uint8_t *bytes, uint32_t size) {
+    uint32_t count = htt_page_count(page);
+    uint32_t start = end - size;
+
+    assert(index < count && size >= 2);
+    assert(start >= HTT_PAGE_HEADER_SIZE + HTT_DATA_SLOT_SIZE * count && start < end); /* DATA-1 */
+    page[HTT_PAGE_HEADER_SIZE + index] = fingerprint;
+    le16_put(page + HTT_PAGE_HEADER_SIZE + count + 2 * (size_t)index, (uint16_t)start);
+    memcpy(page + start, bytes, size);
+    return start;
 }
 
 /* Writers. The caller has made sure that the record fits (asserted). The new one is the last. */

@@ -110,6 +110,7 @@ bool htt_frames_fit(htt_writer *writer, uint32_t count) {
         return false;
     memcpy(slab, &writer->slabs, sizeof(void *));
     writer->slabs = slab;
+    writer->slab_bytes += FRAMES_SLAB_HEAD + missing * frames_size(writer);
     writer->fresh = slab + FRAMES_SLAB_HEAD;
     writer->fresh_count = missing;
     writer->spare_count += missing;
@@ -269,6 +270,7 @@ void htt_frames_end(htt_writer *writer) {
     if (writer->slots != NULL)
         env->release(env->context, writer->slots);
     writer->slots = NULL;
+    writer->slab_bytes = 0;
     writer->hand = NULL;
     writer->spare = NULL;
     writer->dropped = NULL;

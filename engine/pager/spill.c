@@ -168,7 +168,8 @@ htt_rc htt_writer_write_dirty(htt_writer *writer, bool with_deferred, htt_error 
 /* ------------------------------------------------------------------ spilling */
 
 uint32_t htt_writer_frames_max(const htt_writer *writer) {
-    uint64_t tables = (uint64_t)writer->pool.chunks_made * sizeof(htt_pool_chunk) +
+    uint64_t tables = writer->outside +
+                      (uint64_t)writer->pool.chunks_made * sizeof(htt_pool_chunk) +
                       (uint64_t)writer->pool.chunk_count * sizeof(htt_pool_chunk *) +
                       (uint64_t)writer->log.capacity * sizeof(htt_run_ref) +
                       (uint64_t)writer->deferred.capacity * sizeof(htt_deferred) +

@@ -121,6 +121,14 @@ htt_rc htt_writer_reserve(htt_writer *writer, uint32_t frames, htt_error *error)
     return HTT_OK;
 }
 
+void htt_writer_set_outside(htt_writer *writer, uint64_t bytes) {
+    writer->outside = bytes;
+}
+
+uint64_t htt_writer_memory(const htt_writer *writer) {
+    return writer->slab_bytes;
+}
+
 /* For edit and new: what the reserve promised, or, if they are called more often, more of it. */
 static htt_rc writer_ready(htt_writer *writer, htt_error *error) {
     if (writer->spare_count > 0)

@@ -63,6 +63,11 @@ uint32_t htt_writer_page_count(const htt_writer *writer);
 
 htt_rc htt_writer_reserve(htt_writer *writer, uint32_t frames, htt_error *error);
 
+/* Memory of others that counts under the budget from the next reserve on. */
+void htt_writer_set_outside(htt_writer *writer, uint64_t bytes);
+/* What the frames have taken so far; none of it is given back before the end. */
+uint64_t htt_writer_memory(const htt_writer *writer);
+
 /* The frame of a page, if it is in memory; else NULL (then htt_pages_get has it). */
 const uint8_t *htt_writer_find(htt_writer *writer, uint32_t number);
 

@@ -115,6 +115,8 @@ struct htt_writer {
     uint32_t frame_count; /* in the table */
     htt_frame *hand;      /* of the clock, in the ring of all frames */
     void *slabs;          /* memory of frames; each begins with a pointer to the next */
+    uint64_t slab_bytes;  /* of all of it */
+    uint64_t outside;     /* bytes of others under the same budget */
     uint8_t *fresh;       /* frames in the newest slab that were never used */
     uint32_t fresh_count; /* their number */
     htt_frame *spare;     /* frames that were used before */

@@ -56,30 +56,32 @@ static htt_hash gather_hash(const htt_view *view, const htt_record *record) {
     return view->hash(view->seed, htt_key_class(record->key_type), record->key, record->key_size);
 }
 
-typedef struct gather_place {
-    uint8_t salt;        /* of the node dealt under */
-    uint32_t slots_log2; /* its slots */
-    uint32_t first_slot; /* range that the items must fall into */
-    uint32_t end_slot;   /* behind the range */
-} gather_place;
+static uint32_t gather_slot(const htt_gather_place *place, htt_hash hash) {
+    uint32_t slots = 1u << place->slots_log2;
+    uint32_t slot = htt_hash_slot(htt_hash_mix(hash, place->salt), slots);
+    if (place->parts == 0)
+        return slot;
+    uint32_t part = (uint32_t)((uint64_t)slot * place->parts >> place->slots_log2);
+    uint32_t part_slots = 1u << place->part_log2;
+    return part * part_slots + htt_hash_slot(htt_hash_mix(hash, place->part_salt), part_slots);
+}
 
-static htt_rc gather_add(htt_tree *tree, const gather_place *place, const htt_need *need,
-                         htt_hash hash, htt_item item) {
+htt_rc htt_gather_item(htt_tree *tree, const htt_gather_place *place, const htt_need *need,
+                       htt_hash hash, htt_item item) {
     htt_tree_scratch *scratch = tree->scratch;
-    uint32_t mix = htt_hash_mix(hash, place->salt);
-    item.slot = htt_hash_slot(mix, 1u << place->slots_log2);
+    item.slot = gather_slot(place, hash);
     if (item.slot < place->first_slot || item.slot >= place->end_slot)
         return HTT_NOTFOUND;
     assert(scratch->count < scratch->capacity);
     scratch->items[scratch->count++] = item;
     scratch->bytes += item.size;
-    if (hash.low == need->hash.low && hash.high == need->hash.high)
+    if (need != NULL && hash.low == need->hash.low && hash.high == need->hash.high)
         scratch->alike += item.size;
     return HTT_OK;
 }
 
-static htt_rc gather_page(htt_tree *tree, uint32_t number, const uint8_t *page,
-                          const gather_place *place, const htt_need *need) {
+htt_rc htt_gather_page(htt_tree *tree, uint32_t number, const uint8_t *page,
+                       const htt_gather_place *place, const htt_need *need) {
     htt_view *view = tree->view;
     uint32_t count = htt_page_count(page);
     htt_record record;
@@ -90,7 +92,7 @@ static htt_rc gather_page(htt_tree *tree, uint32_t number, const uint8_t *page,
         htt_item item = {0, 0, NULL, htt_data_fingerprint(page, i)};
         item.bytes = htt_data_raw(page, view->page_size, i, &item.size);
         item.size += HTT_DATA_SLOT_SIZE;
-        if (gather_add(tree, place, need, gather_hash(view, &record), item) != HTT_OK)
+        if (htt_gather_item(tree, place, need, gather_hash(view, &record), item) != HTT_OK)
             return htt_error_page(view->error, HTT_CORRUPT, number,
                                   "record %u belongs to another page", i);
     }
@@ -98,7 +100,7 @@ static htt_rc gather_page(htt_tree *tree, uint32_t number, const uint8_t *page,
 }
 
 /* A counting sort: slots of the range are few, and records of one slot may stand in any order. */
-static void gather_sort(htt_tree_scratch *scratch, uint32_t first_slot, uint32_t slots) {
+void htt_gather_sort(htt_tree_scratch *scratch, uint32_t first_slot, uint32_t slots) {
     uint32_t sum = 0;
     memset(scratch->slots, 0, (size_t)slots * sizeof *scratch->slots);
     for (uint32_t i = 0; i < scratch->count; i++)
@@ -113,9 +115,22 @@ static void gather_sort(htt_tree_scratch *scratch, uint32_t first_slot, uint32_t
         scratch->sorted[scratch->slots[scratch->items[i].slot - first_slot]++] = scratch->items[i];
 }
 
+htt_rc htt_gather_begin(htt_tree *tree, uint32_t items, uint32_t slots) {
+    htt_rc rc = gather_reserve(tree, items, slots);
+    if (rc != HTT_OK)
+        return rc;
+    tree->scratch->count = 0;
+    tree->scratch->bytes = 0;
+    tree->scratch->alike = 0;
+    return HTT_OK;
+}
+
 htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const htt_need *need,
                   uint8_t salt, uint32_t slots_log2, uint32_t first_slot, uint32_t end_slot) {
-    gather_place place = {salt, slots_log2, first_slot, end_slot};
+    htt_gather_place place = {.salt = salt,
+                              .slots_log2 = slots_log2,
+                              .first_slot = first_slot,
+                              .end_slot = end_slot};
     uint32_t total = 1;
     const uint8_t *page;
     assert(first_slot < end_slot && end_slot <= 1u << slots_log2);
@@ -126,23 +141,20 @@ htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const ht
             return rc;
         total += htt_page_count(page);
     }
-    htt_rc rc = gather_reserve(tree, total, end_slot - first_slot);
+    htt_rc rc = htt_gather_begin(tree, total, end_slot - first_slot);
     if (rc != HTT_OK)
         return rc;
-    tree->scratch->count = 0;
-    tree->scratch->bytes = 0;
-    tree->scratch->alike = 0;
     for (uint32_t i = 0; i < count; i++) {
         rc = htt_view_page(tree->view, pages[i].page, &page);
         if (rc == HTT_OK)
-            rc = gather_page(tree, pages[i].page, page, &place, need);
+            rc = htt_gather_page(tree, pages[i].page, page, &place, need);
         if (rc != HTT_OK)
             return rc;
     }
     htt_item room = {0, need->size, NULL, 0};
-    rc = gather_add(tree, &place, need, need->hash, room);
+    rc = htt_gather_item(tree, &place, need, need->hash, room);
     assert(rc == HTT_OK);
-    gather_sort(tree->scratch, first_slot, end_slot - first_slot);
+    htt_gather_sort(tree->scratch, first_slot, end_slot - first_slot);
     return HTT_OK;
 }
 

@@ -11,6 +11,9 @@ htt_rc htt_tree_fault(htt_view *view, uint32_t page, const htt_fault *fault);
 /* The decoded overflow reference of a record. */
 htt_rc htt_tree_overflow(htt_view *view, const htt_record *record, htt_overflow *overflow_out);
 
+/* Part of htt_tree_close. */
+void htt_tree_close_stage(htt_tree *tree);
+
 /* Looks for a key in one data page. */
 htt_rc htt_tree_find_in_page(htt_view *view, const uint8_t *page, uint32_t number, htt_datum key,
                              htt_hash hash, htt_tree_row *row_out);
@@ -54,7 +57,7 @@ static inline uint32_t htt_tree_page_capacity(const htt_view *view) {
 /* A record on its way to another page: what gather.c collects and deals out. */
 typedef struct htt_item {
     uint32_t slot;        /* in the node that the records are dealt out under */
-    uint32_t size;        /* bytes it needs in a page, its head's 3 included */
+    uint32_t size;        /* bytes it needs in a page, its head's 3 included; 0 = left out */
     const uint8_t *bytes; /* encoded record; NULL = only room to be kept free */
     uint8_t fingerprint;  /* of its key */
 } htt_item;
@@ -93,6 +96,29 @@ typedef struct htt_tree_scratch htt_tree_scratch;
  */
 htt_rc htt_gather(htt_tree *tree, const htt_ref *pages, uint32_t count, const htt_need *need,
                   uint8_t salt, uint32_t slots_log2, uint32_t first_slot, uint32_t end_slot);
+
+/*
+ * The parts of it, for those who bring records of their own (settle.c). A node's slots may be
+ * parted once more: `parts` equal ranges of them, each with slots of its own under another salt;
+ * the number of a slot is then part * slots of a part + slot in the part.
+ */
+typedef struct htt_gather_place {
+    uint8_t salt;        /* of the node dealt under */
+    uint8_t part_salt;   /* of the nodes below, where parts > 0 */
+    uint32_t slots_log2; /* its slots */
+    uint32_t parts;      /* 0 = not parted */
+    uint32_t part_log2;  /* slots of each part */
+    uint32_t first_slot; /* range that the items must fall into */
+    uint32_t end_slot;   /* behind the range */
+} htt_gather_place;
+htt_rc htt_gather_begin(htt_tree *tree, uint32_t items, uint32_t slots);
+/* Adds a page's records; a need (or NULL) only tells which are alike. */
+htt_rc htt_gather_page(htt_tree *tree, uint32_t number, const uint8_t *page,
+                       const htt_gather_place *place, const htt_need *need);
+/* Adds one. HTT_NOTFOUND: it is not in the range. */
+htt_rc htt_gather_item(htt_tree *tree, const htt_gather_place *place, const htt_need *need,
+                       htt_hash hash, htt_item item);
+void htt_gather_sort(htt_tree_scratch *scratch, uint32_t first_slot, uint32_t slots);
 
 /*
  * Plans how the gathered records go into `pages` pages in about equal parts, or into up to `more`

@@ -37,10 +37,15 @@ void htt_tree_open(htt_tree *tree, htt_view *view, const htt_env *env, const htt
     tree->root = *root;
     tree->tuning = htt_tree_tuning_default;
     tree->scratch = NULL;
+    tree->stage = NULL;
+    tree->stage_limit = 0;
+    tree->stage_always = false;
+    tree->puts = 0;
     tree->env = env;
 }
 
 void htt_tree_close(htt_tree *tree) {
+    htt_tree_close_stage(tree);
     if (tree->scratch != NULL) {
         tree->env->release(tree->env->context, tree->scratch->items);
         tree->env->release(tree->env->context, tree->scratch->sorted);

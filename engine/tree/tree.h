@@ -79,12 +79,17 @@ htt_rc htt_tree_value(htt_view *view, const htt_record *record, htt_tree_buffer 
 htt_rc htt_tree_key(htt_view *view, const htt_record *record, htt_tree_buffer *buffer_inout,
                     htt_datum *key_out);
 
-/* A tree that can be changed. */
+/* A tree that can be changed. Rows may be staged: then root.keys and root.bytes count them, but
+ * find, cursors, walks and checks, which go by pages, do not see them. */
 typedef struct htt_tree {
     htt_view *view;                   /* with a writer */
     htt_tree_root root;               /* changed by put and del */
     htt_tree_tuning tuning;           /* from the store */
     struct htt_tree_scratch *scratch; /* buffers of structural steps; made on first need */
+    struct htt_stage *stage;          /* rows that no page has yet (stage.h); NULL: none so far */
+    uint64_t stage_limit;             /* bytes for them; 0: every row goes into its page at once */
+    bool stage_always;                /* a test's wish: also where it is not worth it */
+    uint64_t puts;                    /* of htt_tree_write */
     const htt_env *env;               /* whose memory */
 } htt_tree;
 
@@ -97,6 +102,16 @@ void htt_tree_close(htt_tree *tree);
  */
 htt_rc htt_tree_put(htt_tree *tree, htt_datum key, htt_datum value, unsigned flags);
 htt_rc htt_tree_del(htt_tree *tree, htt_datum key);
+
+/* The same where rows may be staged, and whether there is a row (HTT_NOTFOUND: there is not). */
+htt_rc htt_tree_write(htt_tree *tree, htt_datum key, htt_datum value, unsigned flags);
+htt_rc htt_tree_erase(htt_tree *tree, htt_datum key);
+htt_rc htt_tree_has(htt_tree *tree, htt_datum key);
+bool htt_tree_is_staged(const htt_tree *tree);
+/* All staged rows go into pages. On failure some may have; the content is the same. */
+htt_rc htt_tree_settle(htt_tree *tree);
+/* Forgets them, before the caller puts back a root of a moment when there were none. */
+void htt_tree_unstage(htt_tree *tree);
 
 /*
  * A walk over all rows of one frozen root. The caller freezes and thaws. `view` is the cursor's

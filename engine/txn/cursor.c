@@ -138,6 +138,9 @@ htt_rc htt_cursor_open(htt_txn *txn, htt_cursor **cursor_out) {
         return rc;
     if (cursor_out == NULL)
         return htt_error_set(&txn->error, HTT_MISUSE, "no place for the cursor given");
+    rc = htt_txn_settle(txn);
+    if (rc != HTT_OK)
+        return htt_txn_leave(txn, rc);
     const htt_env *const env = txn->store->env;
     htt_cursor *const cursor = env->allocate(env->context, sizeof *cursor);
     if (cursor == NULL)

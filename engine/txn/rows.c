@@ -55,6 +55,12 @@ static htt_rc rows_no_place(htt_txn *txn) {
     return htt_error_set(&txn->error, HTT_MISUSE, "no place for the result given");
 }
 
+/* What is given out is borrowed from pages: rows that have none yet get theirs before. */
+static htt_rc rows_settle(htt_txn *txn) {
+    htt_txn_forget(txn);
+    return htt_tree_is_staged(&txn->tree) ? htt_txn_settle(txn) : HTT_OK;
+}
+
 /* ---------------------------------------------------------------- looking up */
 
 htt_rc htt_get(htt_txn *txn, htt_datum key, htt_datum *value_out) {
@@ -63,10 +69,10 @@ htt_rc htt_get(htt_txn *txn, htt_datum key, htt_datum *value_out) {
     htt_rc rc = rows_enter(txn, key);
     if (rc == HTT_OK && value_out == NULL)
         rc = rows_no_place(txn);
-    if (rc == HTT_OK) {
-        htt_txn_forget(txn);
+    if (rc == HTT_OK)
+        rc = rows_settle(txn);
+    if (rc == HTT_OK)
         rc = htt_tree_find(&txn->view, &txn->tree.root, key, &row);
-    }
     if (rc == HTT_OK)
         rc = htt_tree_value(&txn->view, &row.record, &txn->buffer, value_out);
     return rc == HTT_OK || txn == NULL ? rc : htt_txn_leave(txn, rc);
@@ -78,22 +84,21 @@ htt_rc htt_get_key(htt_txn *txn, htt_datum key, htt_datum *stored_out) {
     htt_rc rc = rows_enter(txn, key);
     if (rc == HTT_OK && stored_out == NULL)
         rc = rows_no_place(txn);
-    if (rc == HTT_OK) {
-        htt_txn_forget(txn);
+    if (rc == HTT_OK)
+        rc = rows_settle(txn);
+    if (rc == HTT_OK)
         rc = htt_tree_find(&txn->view, &txn->tree.root, key, &row);
-    }
     if (rc == HTT_OK)
         rc = htt_tree_key(&txn->view, &row.record, &txn->buffer, stored_out);
     return rc == HTT_OK || txn == NULL ? rc : htt_txn_leave(txn, rc);
 }
 
 htt_rc htt_exists(htt_txn *txn, htt_datum key) {
-    htt_tree_row row;
-
     htt_rc rc = rows_enter(txn, key);
+
     if (rc == HTT_OK) {
         htt_txn_forget(txn);
-        rc = htt_tree_find(&txn->view, &txn->tree.root, key, &row);
+        rc = htt_tree_has(&txn->tree, key);
     }
     return rc == HTT_OK || txn == NULL ? rc : htt_txn_leave(txn, rc);
 }
@@ -197,7 +202,7 @@ htt_rc htt_get_many(htt_txn *txn, const htt_datum *keys, size_t count, htt_datum
         return rc;
     if (count > 0 && (keys == NULL || values_out == NULL || results_out == NULL))
         return htt_error_set(&txn->error, HTT_MISUSE, "no keys, or no place for results given");
-    htt_txn_forget(txn);
+    rc = rows_settle(txn);
     for (size_t i = 0; rc == HTT_OK && i < count;) {
         size_t batch = 0;
         while (rc == HTT_OK && batch < ROWS_BATCH && i + batch < count &&
@@ -268,7 +273,7 @@ htt_rc htt_put(htt_txn *txn, htt_datum key, htt_datum value, unsigned flags) {
     if (rc != HTT_OK)
         return rc;
     txn->prepared = false;
-    return rows_changed(txn, htt_tree_put(&txn->tree, key, value, flags));
+    return rows_changed(txn, htt_tree_write(&txn->tree, key, value, flags));
 }
 
 uint32_t htt_host_order(htt_txn *txn, htt_datum key) {
@@ -289,5 +294,5 @@ htt_rc htt_del(htt_txn *txn, htt_datum key) {
     if (rc != HTT_OK)
         return txn == NULL ? rc : htt_txn_leave(txn, rc);
     txn->prepared = false;
-    return rows_changed(txn, htt_tree_del(&txn->tree, key));
+    return rows_changed(txn, htt_tree_erase(&txn->tree, key));
 }

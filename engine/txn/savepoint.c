@@ -49,6 +49,8 @@ htt_rc htt_savepoint(htt_txn *txn, uint32_t *id_out) {
         return htt_error_set(&txn->error, HTT_MISUSE, "no place for the savepoint's id given");
     rc = savepoint_fit(txn);
     if (rc == HTT_OK)
+        rc = htt_txn_settle(txn); /* going back to here is to drop what is staged then */
+    if (rc == HTT_OK)
         rc = htt_writer_savepoint(txn->writer, &depth, &txn->error);
     if (rc != HTT_OK)
         return htt_txn_leave(txn, rc);
@@ -80,6 +82,7 @@ htt_rc htt_rollback_to(htt_txn *txn, uint32_t id) {
     txn->prepared = false;
     assert(savepoint->depth == index); /* both stacks go together */
     htt_writer_rollback_to(txn->writer, savepoint->depth);
+    htt_tree_unstage(&txn->tree);
     txn->tree.root = savepoint->root;
     txn->savepoint_count = index + 1;
     return HTT_OK;

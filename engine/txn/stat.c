@@ -123,6 +123,9 @@ htt_rc htt_txn_stat(htt_txn *txn, htt_stat *stat_out) {
         return rc;
     if (stat_out == NULL)
         return htt_error_set(&txn->error, HTT_MISUSE, "no place for the result given");
+    rc = htt_txn_settle(txn);
+    if (rc != HTT_OK)
+        return htt_txn_leave(txn, rc);
     memset(&state, 0, sizeof state);
     state.txn = txn;
     const htt_env *const env = txn->store->env;

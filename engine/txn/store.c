@@ -362,6 +362,10 @@ void htt_testing_set_tuning(htt_store *store, htt_tree_tuning tuning) {
     store->tuning = tuning;
 }
 
+void htt_testing_set_stage_limit(htt_store *store, uint64_t bytes) {
+    store->stage_limit = bytes;
+}
+
 void htt_testing_set_unsynced_max(htt_store *store, uint64_t bytes) {
     htt_keeper_meta_set_unsynced_max(store->keeper, bytes);
 }

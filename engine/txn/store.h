@@ -47,6 +47,7 @@ struct htt_store {
     char owner[HTT_META_OWNER_MAX + 1]; /* at the open; "" = standalone */
     htt_hash_function hash;     /* htt_hash_key, or a test's */
     htt_tree_tuning tuning;     /* of writers */
+    uint64_t stage_limit;       /* bytes of rows that wait for their pages; 0: by the budget */
 
     pthread_mutex_t mutex;      /* guards all below */
     htt_pinboard board;         /* pins */
@@ -172,6 +173,8 @@ htt_rc htt_txn_leave(htt_txn *txn, htt_rc rc);
 void htt_txn_forget(htt_txn *txn);
 /* Whether a write transaction differs from what it started from, or a cursor of it does. */
 bool htt_txn_changed(const htt_txn *txn);
+/* Rows that wait for their pages get them; for whatever looks at pages. */
+htt_rc htt_txn_settle(htt_txn *txn);
 /* Writes all pages to the file; txn->root is the whole root then. */
 htt_rc htt_txn_flush(htt_txn *txn);
 

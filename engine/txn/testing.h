@@ -8,6 +8,8 @@
 /* Another hash function, for keys that collide. All opens of a file must agree. */
 void htt_testing_set_hash(htt_store *store, htt_hash_function hash);
 void htt_testing_set_tuning(htt_store *store, htt_tree_tuning tuning);
+/* Bytes of rows that wait for their pages, whatever the budget is. */
+void htt_testing_set_stage_limit(htt_store *store, uint64_t bytes);
 /* sync = normal: bytes written between two syncs. */
 void htt_testing_set_unsynced_max(htt_store *store, uint64_t bytes);
 /*

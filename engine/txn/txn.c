@@ -19,6 +19,7 @@
 #define TXN_PIN_TRIES 1000     /* each lost to a commit at the same moment */
 #define TXN_WAIT_MIN_US 100u   /* between two looks at the writer byte: doubled each time */
 #define TXN_WAIT_MAX_US 5000u
+#define TXN_STAGE_PAGES 512    /* the least that is worth staging */
 
 /* ------------------------------------------------------------ begin and end of calls */
 
@@ -170,6 +171,18 @@ htt_txn *htt_txn_new(htt_store *store, bool write, htt_error *error) {
     return txn;
 }
 
+/*
+ * What rows may take before they settle in pages (tree/stage.h): three quarters of the budget, the
+ * rest is for the pages. With little memory they go into pages at once.
+ */
+static uint64_t txn_stage_limit(const htt_store *store) {
+    const uint64_t limit = store->write_budget / 4 * 3;
+
+    if (store->stage_limit != 0)
+        return store->stage_limit;
+    return limit >= TXN_STAGE_PAGES * (uint64_t)store->page_size ? limit : 0;
+}
+
 /* The view and the tree, when base and pages (and the writer) are known. */
 static void txn_set_up(htt_txn *txn, htt_pages *pages) {
     htt_store *const store = txn->store;
@@ -188,6 +201,9 @@ static void txn_set_up(htt_txn *txn, htt_pages *pages) {
         txn->view.snapshot.epoch = htt_writer_epoch(txn->writer);
     htt_tree_open(&txn->tree, &txn->view, store->env, &root);
     txn->tree.tuning = store->tuning;
+    if (txn->writer != NULL)
+        txn->tree.stage_limit = txn_stage_limit(store);
+    txn->tree.stage_always = store->stage_limit != 0;
     txn->viewed = base->self;
 }
 
@@ -425,7 +441,7 @@ htt_rc htt_renew(htt_txn *txn) {
 
 bool htt_txn_changed(const htt_txn *txn) {
     /* Every change copies the pages up to the root, and no page of the base is used again. */
-    if (txn->tree.root.page != txn->base.page)
+    if (txn->tree.root.page != txn->base.page || htt_tree_is_staged(&txn->tree))
         return true;
     /* What a cursor walks over may have been rolled back since; only a commit keeps it. */
     for (const htt_cursor *cursor = txn->cursors; cursor != NULL; cursor = cursor->next) {
@@ -435,9 +451,21 @@ bool htt_txn_changed(const htt_txn *txn) {
     return false;
 }
 
+htt_rc htt_txn_settle(htt_txn *txn) {
+    if (!txn->write)
+        return HTT_OK;
+    const htt_rc rc = htt_tree_settle(&txn->tree);
+    if (rc == HTT_IO || rc == HTT_POISONED)
+        txn->broken = rc;
+    return rc;
+}
+
 htt_rc htt_txn_flush(htt_txn *txn) {
     assert(txn->write);
     assert(txn->root.self.epoch == txn->base.self.epoch + 1);
+    const htt_rc rc = htt_txn_settle(txn);
+    if (rc != HTT_OK)
+        return rc;
     txn->root.page = txn->tree.root.page;
     txn->root.keys = txn->tree.root.keys;
     txn->root.bytes = txn->tree.root.bytes;

@@ -22,6 +22,7 @@
 
 #include "support/test_env_fault.h"
 #include "support/test_env_memory.h"
+#include "txn/testing.h"
 #include "workload.h"
 
 #define FAULT_RUNS_SHORT 36u /* of a script under one plan */
@@ -299,6 +300,37 @@ static void test_fault__spilling(void **state) {
                           .write_budget = 4096});
 }
 
+static void fault_stage_little(htt_store *store) {
+    htt_testing_set_stage_limit(store, 60000);
+}
+
+static void fault_stage_all(htt_store *store) {
+    htt_testing_set_stage_limit(store, 4 << 20);
+}
+
+/* Rows that wait for their pages, and settle when there are too many, or at the end. */
+static void test_fault__staging(void **state) {
+    (void)state;
+    fault_all(&(workload){.name = "staged, little memory",
+                          .steps = step_spill,
+                          .rows = ROWS_WIDE,
+                          .page_size = 4096,
+                          .write_budget = 4096,
+                          .opened = fault_stage_little});
+    fault_all(&(workload){.name = "staged, no mmap",
+                          .steps = step_spill,
+                          .rows = ROWS_WIDE,
+                          .page_size = 4096,
+                          .flags = HTT_OPEN_NO_MMAP,
+                          .cache_bytes = 40000,
+                          .opened = fault_stage_all});
+    fault_all(&(workload){.name = "staged, rows",
+                          .steps = step_rows,
+                          .rows = ROWS_MIXED,
+                          .page_size = 4096,
+                          .opened = fault_stage_little});
+}
+
 static void test_fault__pages_of_65536(void **state) {
     (void)state;
     fault_all(&(workload){
@@ -316,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_fault__savepoints_and_cursors),
         cmocka_unit_test(test_fault__backup_and_vacuum),
         cmocka_unit_test(test_fault__spilling),
+        cmocka_unit_test(test_fault__staging),
         cmocka_unit_test(test_fault__pages_of_65536),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 #include "htt_env.h"
 #include "model_support.h"
+#include "txn/testing.h"
 
 enum {
     MODEL_READERS = 4,           /* read transactions at one time */
@@ -35,6 +36,7 @@ typedef struct model_config {
     uint64_t write_budget; /* bytes */
     uint32_t ids;          /* rows at most */
     model_sizes sizes;     /* of values */
+    uint64_t stage_limit;  /* bytes of rows that wait for pages; 0 = by the budget */
 } model_config;
 
 typedef struct model_reader {
@@ -479,6 +481,7 @@ static void model_open(model_world *world) {
         if (rc != HTT_OK)
             print_error("%s: %s\n", htt_strerror(rc), error.text);
         assert_int_equal(rc, HTT_OK);
+        htt_testing_set_stage_limit(world->stores[i], config->stage_limit);
     }
 }
 
@@ -642,15 +645,17 @@ static void test_model(void **state) {
 
 int main(void) {
     static model_config configs[] = {
-        {4096, 0, 0, 64 << 20, 20001, MODEL_SMALL},
-        {4096, 0, 0, 1, 3002, MODEL_MIXED},
-        {4096, HTT_OPEN_NO_MMAP, 65536, 1, 3003, MODEL_MIXED},
-        {4096, 0, 0, 1, 604, MODEL_LARGE},
-        {4096, HTT_OPEN_NO_MMAP, 65536, 64 << 20, 605, MODEL_LARGE},
-        {65536, 0, 0, 64 << 20, 20006, MODEL_SMALL},
-        {65536, HTT_OPEN_NO_MMAP, 1 << 20, 1, 3007, MODEL_SMALL},
-        {65536, 0, 0, 1, 508, MODEL_MIXED},
-        {65536, HTT_OPEN_NO_MMAP, 1 << 20, 64 << 20, 109, MODEL_LARGE},
+        {4096, 0, 0, 64 << 20, 20001, MODEL_SMALL, 0},
+        {4096, 0, 0, 1, 3002, MODEL_MIXED, 0},
+        {4096, HTT_OPEN_NO_MMAP, 65536, 1, 3003, MODEL_MIXED, 0},
+        {4096, 0, 0, 1, 604, MODEL_LARGE, 0},
+        {4096, HTT_OPEN_NO_MMAP, 65536, 64 << 20, 605, MODEL_LARGE, 0},
+        {65536, 0, 0, 64 << 20, 20006, MODEL_SMALL, 0},
+        {65536, HTT_OPEN_NO_MMAP, 1 << 20, 1, 3007, MODEL_SMALL, 0},
+        {65536, 0, 0, 1, 508, MODEL_MIXED, 0},
+        {65536, HTT_OPEN_NO_MMAP, 1 << 20, 64 << 20, 109, MODEL_LARGE, 0},
+        {4096, 0, 0, 1, 20010, MODEL_SMALL, 60000},
+        {4096, HTT_OPEN_NO_MMAP, 65536, 1, 3011, MODEL_MIXED, 90000},
     };
     const struct CMUnitTest tests[] = {
         {"test_model__small_rows", test_model, NULL, NULL, &configs[0]},
@@ -662,6 +667,8 @@ int main(void) {
         {"test_model__small_rows_in_large_pages_without_mmap", test_model, NULL, NULL, &configs[6]},
         {"test_model__mixed_rows_in_large_pages_spilling", test_model, NULL, NULL, &configs[7]},
         {"test_model__large_rows_in_large_pages", test_model, NULL, NULL, &configs[8]},
+        {"test_model__small_rows_staged", test_model, NULL, NULL, &configs[9]},
+        {"test_model__mixed_rows_staged_without_mmap", test_model, NULL, NULL, &configs[10]},
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

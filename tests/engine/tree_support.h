@@ -52,6 +52,7 @@ typedef struct tree_store {
     htt_view view;                   /* the transaction's */
     htt_tree tree;                   /* the transaction's */
     htt_tree_tuning tuning;          /* of trees that are opened */
+    uint64_t stage_limit;            /* the same; not 0: changes may be staged */
     htt_hash_function hash;          /* of all views */
     tree_keys keys;                  /* how keys are made */
     uint32_t (*mix_of)(uint32_t id); /* TREE_KEYS_SLOT */
@@ -102,6 +103,8 @@ void tree_must_del(tree_store *store, uint32_t id);
 htt_datum tree_key(tree_store *store, uint32_t id);
 htt_datum tree_value(tree_store *store, uint32_t id, uint16_t version, uint32_t size);
 
+/* Staged rows get their pages; the functions below do that first. */
+void tree_settle(tree_store *store);
 /* Flushes; gives the root that a commit would make. */
 htt_root tree_flush(tree_store *store);
 /* A view of what was flushed or committed. */
