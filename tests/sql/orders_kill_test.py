@@ -68,8 +68,10 @@ class Orders(unittest.TestCase):
         self.assertIn("no such table", self.orders("status", code=1))
         self.orders("init", "apple=10")
         for words in (["place", "1", "apple", "0", "1", "x"],
-                      ["place", "1", "apple", "x", "1", "x"], ["place", "1\"", "apple", "1", "1", "x"], ["place", "1"], ["init", "apple"],
-                      ["init", "pear=x"], ["dance"], ["random", "0", "1"]):
+                      ["place", "1", "apple", "x", "1", "x"],
+                      ["place", "1\"", "apple", "1", "1", "x"],
+                      ["place", "1"], ["init", "apple"], ["init", "pear=x"], ["dance"],
+                      ["random", "0", "1"]):
             self.orders(*words, code=2)
         self.assertIn("there is no saga '9'", self.orders("again", "9", code=1))
         self.orders("place", "1", "apple", "1", "1", "x")
