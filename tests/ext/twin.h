@@ -92,6 +92,7 @@ typedef struct twin {
     const char *table;       /* that it is about */
     char sql[TWIN_SQL_SIZE]; /* the statement being made */
     size_t size;             /* bytes in it */
+    bool mixed;              /* it reads the table of the other schema */
 } twin;
 
 /* The two worlds, with their tables. Freed by twin_close, which compares once more. */

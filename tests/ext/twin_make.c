@@ -220,6 +220,9 @@ void twin_make(twin *t) {
         }
     } else if (which < 660) {
         twin_statement(t);
+        if (t->mixed && t->setup.pairs > 1) { /* see twin_world.c: both look at the table first */
+            twin_act(t, TWIN_COMPARE, t->pair, "", "");
+        }
         make_run(t, t->sql);
     } else if (which < 840) {
         make_transaction(t);

@@ -108,9 +108,11 @@ static void statement_add_key(twin *t) {
 
 /* Any of the tables, mostly the same. */
 static const char *statement_table(twin *t) {
-    return !t->setup.other || twin_below(t, 4) != 0 ? t->table
-           : strcmp(t->table, "t") == 0             ? "other.t2"
-                                                    : "t";
+    if (!t->setup.other || twin_below(t, 4) != 0) {
+        return t->table;
+    }
+    t->mixed = true;
+    return strcmp(t->table, "t") == 0 ? "other.t2" : "t";
 }
 
 static const char *statement_other(twin *t) {
@@ -333,6 +335,7 @@ void twin_statement(twin *t) {
     const unsigned which = twin_below(t, 68);
     t->size = 0;
     t->sql[0] = '\0';
+    t->mixed = false;
     if (which < 26) {
         statement_insert(t);
     } else if (which < 29) {

@@ -14,6 +14,8 @@
  * What is levelled, so that it does not come up:
  *   when a connection reads a schema that another one has changed. SQLite does not look whether a
  *   trigger names a table that came meanwhile (twin_found_test.c): so it looks before
+ *   SQLITE_BUSY_SNAPSHOT of a statement that writes to one schema, and is the first to look at the
+ *   table of the other one in an old snapshot: so the tables are looked at before
  */
 #include "twin.h"
 
