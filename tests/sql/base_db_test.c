@@ -248,6 +248,78 @@ static void test_scope__says_when_the_transaction_is_gone(void **state) {
     sqlite3_close(connection);
 }
 
+static int interrupt_once(void *context) {
+    return (*(int *)context)-- == 0;
+}
+
+/* The work is not interrupted, only what begins and ends a scope. */
+static void insert(sqlite3 *connection, int value, int *left) {
+    char sql[64];
+    sqlite3_progress_handler(connection, 0, NULL, NULL);
+    sqlite3_snprintf((int)sizeof sql, sql, "INSERT INTO t VALUES (%d)", value);
+    exec(connection, sql);
+    sqlite3_progress_handler(connection, 1, interrupt_once, left);
+}
+
+/* SQLite may stop behind the last effect of BEGIN, SAVEPOINT, RELEASE and COMMIT. */
+static void test_scope__says_what_is_true_wherever_sqlite_is_interrupted(void **state) {
+    (void)state;
+    sqlite3 *const connection = connect();
+    htt_db *const db = open_db(connection);
+    int committed = 0;
+    exec(connection, "CREATE TABLE t(a)");
+    for (int at = 0; at < 40; at++) {
+        htt_scope outer;
+        htt_scope inner;
+        int left = at;
+        sqlite3_progress_handler(connection, 0, NULL, NULL);
+        exec(connection, "DELETE FROM t");
+        sqlite3_progress_handler(connection, 1, interrupt_once, &left);
+        htt_rc outer_rc = htt_scope_enter(db, &outer, HTT_SCOPE_IMMEDIATE);
+        if (outer_rc != HTT_OK) {
+            assert_false(htt_db_in_transaction(db));
+            continue;
+        }
+        insert(connection, 1, &left);
+        htt_rc inner_rc = htt_scope_enter(db, &inner, HTT_SCOPE_DEFERRED);
+        if (inner_rc == HTT_OK) {
+            insert(connection, 2, &left);
+            inner_rc = htt_scope_leave(db, &inner, at % 2 == 0 ? HTT_OK : HTT_INVALID);
+        }
+        outer_rc = htt_scope_leave(db, &outer, HTT_OK);
+        sqlite3_progress_handler(connection, 0, NULL, NULL);
+        assert_false(htt_db_in_transaction(db));
+        const int64_t sum = number(connection, "SELECT total(a) FROM t");
+        if (outer_rc != HTT_OK) {
+            assert_int_equal(sum, 0);
+        } else {
+            assert_int_equal(sum, 1 + (inner_rc == HTT_OK ? 2 : 0));
+        }
+        committed += outer_rc == HTT_OK;
+    }
+    assert_in_range(committed, 10, 39);
+    assert_int_equal(htt_db_close(db), HTT_OK);
+    sqlite3_close(connection);
+}
+
+static void test_scope__does_not_nest_for_ever(void **state) {
+    (void)state;
+    sqlite3 *const connection = connect();
+    htt_db *const db = open_db(connection);
+    htt_scope scopes[33];
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(htt_scope_enter(db, &scopes[i], HTT_SCOPE_DEFERRED), HTT_OK);
+    }
+    assert_int_equal(htt_scope_enter(db, &scopes[32], HTT_SCOPE_DEFERRED), HTT_MISUSE);
+    assert_string_equal(htt_db_errmsg(db), "more than 32 units of work inside of each other");
+    for (int i = 31; i >= 0; i--) {
+        assert_int_equal(htt_scope_leave(db, &scopes[i], i % 2 == 0 ? HTT_OK : HTT_BUSY),
+                         i % 2 == 0 ? HTT_OK : HTT_BUSY);
+    }
+    assert_int_equal(htt_db_close(db), HTT_OK);
+    sqlite3_close(connection);
+}
+
 /* ---------------------------------------------------------- statements */
 
 typedef enum test_sql { TEST_INSERT, TEST_SELECT, TEST_WRONG, TEST_SQL_COUNT } test_sql;
@@ -352,6 +424,8 @@ int main(void) {
         cmocka_unit_test(test_scope__nested_ones_roll_back_alone),
         cmocka_unit_test(test_scope__stands_inside_the_application_s_transaction),
         cmocka_unit_test(test_scope__says_when_the_transaction_is_gone),
+        cmocka_unit_test(test_scope__says_what_is_true_wherever_sqlite_is_interrupted),
+        cmocka_unit_test(test_scope__does_not_nest_for_ever),
         cmocka_unit_test(test_statement__is_prepared_once_and_bound_by_letters),
         cmocka_unit_test(test_platform__the_system_s_clock_and_chance_work),
         cmocka_unit_test(test_result__values_and_errors_are_told_apart),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Repositories and the tables that they find: what does not fit is refused by name, columns that are
- * not the repository's stay, and an application's own store is one more.
+ * Repositories and the tables that they find: what does not fit is refused by name, columns that
+ * are not the repository's stay, and an application's own store is one more.
  */
 #include "repo_world.h"
 
@@ -14,7 +14,7 @@
 #include "sql/repo/repo.h"
 
 static void open_world(repo_world *world, const char *sql) {
-    world_open(world, WORLD_HTT);
+    repo_world_open(world, WORLD_HTT);
     world_exec(world->connection, sql);
 }
 
@@ -93,7 +93,7 @@ static void test_open__what_does_not_fit_is_refused_by_name(void **state) {
         } else {
             expect_text(world.db, at->text);
         }
-        world_close(&world);
+        repo_world_close(&world);
     }
 }
 
@@ -168,7 +168,7 @@ static void test_open__shapes_that_differ_are_other_backings(void **state) {
     for (int i = 0; i < 6; i++) {
         htt_repo_close(repos[i]);
     }
-    world_close(&world);
+    repo_world_close(&world);
 }
 
 /* ------------------------------------------------------------------ rows */
@@ -213,7 +213,7 @@ static void test_put__leaves_columns_that_are_not_its_own(void **state) {
         assert_string_equal(query(&world, "SELECT value || other || v FROM t WHERE key = 'a'", text,
                                   sizeof text),
                             "7stays5");
-        world_close(&world);
+        repo_world_close(&world);
     }
 }
 
@@ -237,7 +237,7 @@ static void test_write__another_column_s_constraint_is_no_key_that_exists(void *
     expect_rc(world.db, htt_repo_put(repo, htt_key_of_text("b"), &two), HTT_CONSTRAINT);
     expect_text(world.db, "CHECK constraint failed");
     htt_repo_close(repo);
-    world_close(&world);
+    repo_world_close(&world);
 }
 
 static htt_rc visit_nothing(void *arg, htt_datum key, void *object, int64_t version) {
@@ -280,7 +280,7 @@ static void test_read__rows_that_hands_made_wrong_are_named(void **state) {
     expect_rc(world.db, htt_repo_each(texts, visit_nothing, NULL), HTT_TYPE);
     expect_text(world.db, "main.t[x'00']: the key is blob, keys here are real");
     htt_repo_close(texts);
-    world_close(&world);
+    repo_world_close(&world);
 }
 
 static void test_read__real_keys_come_back_as_reals(void **state) {
@@ -299,7 +299,7 @@ static void test_read__real_keys_come_back_as_reals(void **state) {
     htt_repo_free(repo, object);
     expect_ok(world.db, htt_repo_each(repo, visit_nothing, NULL));
     htt_repo_close(repo);
-    world_close(&world);
+    repo_world_close(&world);
 }
 
 static void test_read__a_table_that_was_altered_later_gives_an_error(void **state) {
@@ -320,7 +320,7 @@ static void test_read__a_table_that_was_altered_later_gives_an_error(void **stat
     expect_rc(world.db, htt_repo_contains(repo, htt_key_of_integer(1), &there), HTT_SQL);
     expect_text(world.db, "main.t: no such table: main.t");
     htt_repo_close(repo);
-    world_close(&world);
+    repo_world_close(&world);
 }
 
 /* ------------------------------------------------------------------- keys */
