@@ -79,23 +79,9 @@ static double names_read(bench_run *run, names_step step) {
     return bench_clock_per(start, all);
 }
 
-static double names_read_in_order(bench_run *run) {
-    const bench_dataset *dataset = &run->config.dataset;
-    bench_scan scan;
-    const uint64_t start = bench_clock_now();
-    run->subject->begin(run->state, false);
-    const bool right = run->subject->scan(run->state, &scan);
-    run->subject->commit(run->state);
-    const double figure = bench_clock_per(start, dataset->rows);
-    if (!right || scan.rows != dataset->rows || scan.sum != bench_dataset_key_sum(dataset)) {
-        bench_run_wrong(run, names_titles[NAMES_READSEQ], scan.rows);
-    }
-    return figure;
-}
-
 static double names_measure(bench_run *run, names_step step) {
     switch (step) {
-    case NAMES_READSEQ: return names_read_in_order(run);
+    case NAMES_READSEQ: return bench_run_scan(run, names_titles[step]);
     case NAMES_READRANDOM:
     case NAMES_READHOT: return names_read(run, step);
     default: return names_fill(run, step);

@@ -98,17 +98,7 @@ double bench_read_many(bench_run *run, int round) {
 }
 
 double bench_read_scan(bench_run *run) {
-    const bench_dataset *dataset = &run->config.dataset;
-    bench_scan scan;
-    const uint64_t start = bench_clock_now();
-    run->subject->begin(run->state, false);
-    const bool right = run->subject->scan(run->state, &scan);
-    run->subject->commit(run->state);
-    const double figure = bench_clock_per(start, dataset->rows);
-    if (!right || scan.rows != dataset->rows || scan.sum != bench_dataset_key_sum(dataset)) {
-        bench_run_wrong(run, read_name(BENCH_SCAN), scan.rows);
-    }
-    return figure;
+    return bench_run_scan(run, read_name(BENCH_SCAN));
 }
 
 double bench_read_count(bench_run *run) {

@@ -89,6 +89,20 @@ double bench_run_load(bench_run *run) {
     return figure;
 }
 
+double bench_run_scan(bench_run *run, const char *workload) {
+    const bench_dataset *dataset = &run->config.dataset;
+    bench_scan scan;
+    const uint64_t start = bench_clock_now();
+    run->subject->begin(run->state, false);
+    const bool right = run->subject->scan(run->state, &scan);
+    run->subject->commit(run->state);
+    const double figure = bench_clock_per(start, dataset->rows);
+    if (!right || scan.rows != dataset->rows || scan.sum != bench_dataset_key_sum(dataset)) {
+        bench_run_wrong(run, workload, scan.rows);
+    }
+    return figure;
+}
+
 double bench_run_size(bench_run *run) {
     const bench_dataset *dataset = &run->config.dataset;
     const bench_subject *subject = run->subject;

@@ -51,6 +51,9 @@ void bench_run_percentiles(bench_run *run, uint64_t *samples, size_t count);
 /* Inserts all rows in random order in one transaction; nanoseconds a row, the commit included. */
 double bench_run_load(bench_run *run);
 
+/* Reads every row of a table that is as it was loaded, and verifies it; nanoseconds a row. */
+double bench_run_scan(bench_run *run, const char *workload);
+
 /* File bytes per payload byte. */
 double bench_run_size(bench_run *run);
 
