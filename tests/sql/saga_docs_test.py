@@ -49,6 +49,30 @@ class Saga(unittest.TestCase):
             ["saga.started", "saga.compensating", "saga.compensated"])
         database.close()
 
+    def test_the_program_does_the_same_with_the_library_that_is_loaded(self):
+        """libhtt.so calls the SQLite that loaded it: here as an extension of every connection."""
+        (source,) = blocks("c")
+        path = os.path.join(self.folder, "example.c")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(source + """
+#include <htt_sqlite.h>
+__attribute__((constructor)) static void load(void) {
+    (void)sqlite3_auto_extension((void (*)(void))sqlite3_htt_init);
+}
+""")
+        program = os.path.join(self.folder, "example")
+        sanitize = os.environ.get("HTT_SANITIZE")
+        flags = [f"-fsanitize={sanitize}"] if sanitize else []
+        subprocess.run([os.environ.get("HTT_CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror",
+                        "-Wno-cast-function-type", *flags, f"-I{ROOT}/engine", f"-I{ROOT}/sql",
+                        f"-I{ROOT}/ext", path, "-o", program, f"-L{BUILD}", "-lhtt",
+                        f"-Wl,-rpath,{BUILD}", "-lsqlite3", "-pthread", "-lm"], check=True)
+        linked = subprocess.run(["ldd", program], check=True, capture_output=True, text=True)
+        self.assertIn("libhtt.so", linked.stdout)
+        done = subprocess.run([os.path.abspath(program)], cwd=self.folder, check=True,
+                              capture_output=True, text=True)
+        self.assertEqual(done.stdout, "b1 is compensated because of pay: only 80 are there\n")
+
     def database(self):
         """With the tables, made as somebody with the shell alone would."""
         database = sqlite3.connect(os.path.join(self.folder, "plain.db"))

@@ -311,11 +311,12 @@ static void test_action__data_that_is_not_json_is_refused(void **state) {
     world_close(&world);
 }
 
+/* What cannot be appended, each for another reason. */
+static const htt_event *bad_event;
+
 static htt_rc collects_a_bad_event(saga_world *world, htt_saga_call *call) {
-    const htt_event event = {
-        .aggregate_type = "order", .aggregate_id = "1", .type = "placed", .payload = htt_text("{")};
     (void)world;
-    return htt_uow_event(htt_saga_call_unit(call), &event);
+    return htt_uow_event(htt_saga_call_unit(call), bad_event);
 }
 
 static htt_rc breaks_a_deferred_key(saga_world *world, htt_saga_call *call) {
@@ -324,28 +325,45 @@ static htt_rc breaks_a_deferred_key(saga_world *world, htt_saga_call *call) {
     return HTT_OK;
 }
 
+/* The action counts as failed, its attempts are used up, and nothing of it is there. */
+static void commit_fails(htt_rc (*during)(saga_world *, htt_saga_call *), const char *reason) {
+    saga_world world;
+    char id[HTT_SAGA_ID_MAX];
+    setup(&world);
+    world_run(world.connection,
+              "PRAGMA foreign_keys = ON; CREATE TABLE parent(id PRIMARY KEY);"
+              "CREATE TABLE child(id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
+              "INSERT INTO htt_event(id, aggregate_type, aggregate_id, type, idempotency_key)"
+              " VALUES ('used', 'x', 'x', 'x', 'used')");
+    world.during = during;
+    world_start(&world, NULL, id);
+    world_finish(&world, NULL);
+    expect_text(&world, "SELECT state FROM htt_saga", "compensated");
+    expect_part(world_value(world.connection, "SELECT cause FROM htt_saga"), reason);
+    assert_int_equal(world.calls, HTT_SAGA_ATTEMPTS);
+    expect_text(&world, "SELECT count(*) FROM trace", "0");
+    expect_text(&world, "SELECT count(*) FROM htt_event", "1");
+    world_close(&world);
+}
+
 static void test_action__whose_commit_fails_has_failed(void **state) {
-    static htt_rc (*const during[])(saga_world *, htt_saga_call *) = {collects_a_bad_event,
-                                                                      breaks_a_deferred_key};
-    static const char *const reasons[] = {"JSON", "FOREIGN KEY constraint failed"};
+    static char long_id[400];
+    static const htt_event events[] = {
+        {.aggregate_type = "a", .aggregate_id = "1", .type = "t", .payload = {"{", 1, HTT_TEXT}},
+        {.aggregate_type = "a", .aggregate_id = "1", .type = ""},
+        {.aggregate_type = "a", .aggregate_id = "1", .type = "t", .id = "used"},
+        {.aggregate_type = "a", .aggregate_id = "1", .type = "t", .idempotency_key = "used"},
+        {.aggregate_type = "a", .aggregate_id = "1", .type = "t", .id = long_id},
+    };
+    static const char *const reasons[] = {"JSON", "a: ", "id is there already", "idempotency",
+                                          "255"};
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
-        saga_world world;
-        char id[HTT_SAGA_ID_MAX];
-        setup(&world);
-        world_run(world.connection,
-                  "PRAGMA foreign_keys = ON; CREATE TABLE parent(id PRIMARY KEY);"
-                  "CREATE TABLE child(id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
-        world.during = during[i];
-        world_start(&world, NULL, id);
-        world_finish(&world, NULL);
-        expect_text(&world, "SELECT state FROM htt_saga", "compensated");
-        expect_part(world_value(world.connection, "SELECT cause FROM htt_saga"), reasons[i]);
-        assert_int_equal(world.calls, HTT_SAGA_ATTEMPTS);
-        expect_text(&world, "SELECT count(*) FROM trace", "0");
-        expect_text(&world, "SELECT count(*) FROM htt_event", "0");
-        world_close(&world);
+    memset(long_id, 'x', sizeof long_id - 1);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        bad_event = &events[i];
+        commit_fails(collects_a_bad_event, reasons[i]);
     }
+    commit_fails(breaks_a_deferred_key, "FOREIGN KEY constraint failed");
 }
 
 static htt_rc leaves_a_unit_open(saga_world *world, htt_saga_call *call) {
