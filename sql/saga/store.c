@@ -7,6 +7,7 @@
 
 #include "sql/base/memory.h"
 #include "sql/base/statements.h"
+#include "sql/saga/fake.h"
 
 typedef enum saga_sql {
     SAGA_STEPS,
@@ -132,6 +133,9 @@ static htt_rc store_number(htt_db *db, sqlite3_stmt *statement, htt_rc rc, int64
 
 htt_rc htt_saga_store_steps(htt_db *db, const htt_saga_definition *definition, const char *steps,
                             saga_steps *found_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_steps(db, definition, steps, found_out);
+    }
     sqlite3_stmt *statement = NULL;
     int64_t same = 0;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_STEPS, &statement);
@@ -151,6 +155,9 @@ htt_rc htt_saga_store_steps(htt_db *db, const htt_saga_definition *definition, c
 
 htt_rc htt_saga_store_put_steps(htt_db *db, const htt_saga_definition *definition,
                                 const char *steps) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_put_steps(db, definition, steps);
+    }
     sqlite3_stmt *statement = NULL;
     int64_t count = 0;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_PUT_STEPS, &statement);
@@ -163,6 +170,9 @@ htt_rc htt_saga_store_put_steps(htt_db *db, const htt_saga_definition *definitio
 
 htt_rc htt_saga_store_count_open(htt_db *db, const htt_saga_definition *definition,
                                  int64_t *count_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_count_open(db, definition, count_out);
+    }
     sqlite3_stmt *statement = NULL;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_COUNT_OPEN, &statement);
     if (rc == HTT_OK) {
@@ -174,7 +184,8 @@ htt_rc htt_saga_store_count_open(htt_db *db, const htt_saga_definition *definiti
 
 /* -------------------------------------------------------------- instances */
 
-htt_rc htt_saga_store_insert(htt_db *db, const saga_row *row) {
+/* HTT_EXISTS without a message. */
+static htt_rc store_insert(htt_db *db, const saga_row *row) {
     sqlite3_stmt *statement = NULL;
     int64_t count = 0;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_INSERT, &statement);
@@ -185,7 +196,12 @@ htt_rc htt_saga_store_insert(htt_db *db, const saga_row *row) {
             row->data, row->next_at, row->step_deadline, row->deadline, row->key, row->created_at);
     }
     rc = store_change(db, statement, rc, &count);
-    if (rc == HTT_OK && count == 0) {
+    return rc == HTT_OK && count == 0 ? HTT_EXISTS : rc;
+}
+
+htt_rc htt_saga_store_insert(htt_db *db, const saga_row *row) {
+    const htt_rc rc = htt_db_is_fake(db) ? htt_saga_fake_insert(db, row) : store_insert(db, row);
+    if (rc == HTT_EXISTS) {
         return htt_db_fail(db, HTT_EXISTS, "there is a saga with the id '%s' already", row->id);
     }
     return rc;
@@ -265,20 +281,15 @@ static htt_rc store_columns(htt_db *db, sqlite3_stmt *statement, saga_row *row) 
     return HTT_OK;
 }
 
-htt_rc htt_saga_store_load(htt_db *db, const char *id, saga_row *row_out) {
+/* HTT_NOTFOUND without a message. */
+static htt_rc store_load(htt_db *db, const char *id, saga_row *row_out) {
     sqlite3_stmt *statement = NULL;
-    if (strlen(id) >= sizeof row_out->id) {
-        return htt_db_fail(db, HTT_NOTFOUND, "there is no saga '%.80s'", id);
-    }
     memcpy(row_out->id, id, strlen(id) + 1);
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_LOAD, &statement);
     if (rc == HTT_OK) {
         rc = htt_statement_bind(db, &saga_table, statement, "t", id);
     }
     rc = store_first(db, statement, rc);
-    if (rc == HTT_NOTFOUND) {
-        return htt_db_fail(db, HTT_NOTFOUND, "there is no saga '%s'", id);
-    }
     if (rc == HTT_OK) {
         rc = store_columns(db, statement, row_out);
         htt_statement_done(statement);
@@ -286,7 +297,19 @@ htt_rc htt_saga_store_load(htt_db *db, const char *id, saga_row *row_out) {
     return rc;
 }
 
-htt_rc htt_saga_store_update(htt_db *db, const saga_row *row) {
+htt_rc htt_saga_store_load(htt_db *db, const char *id, saga_row *row_out) {
+    htt_rc rc = HTT_NOTFOUND;
+    if (strlen(id) < sizeof row_out->id) {
+        rc = htt_db_is_fake(db) ? htt_saga_fake_load(db, id, row_out) : store_load(db, id, row_out);
+    }
+    if (rc == HTT_NOTFOUND) {
+        return htt_db_fail(db, HTT_NOTFOUND, "there is no saga '%.80s'", id);
+    }
+    return rc;
+}
+
+/* HTT_CONFLICT without a message. */
+static htt_rc store_update(htt_db *db, const saga_row *row) {
     sqlite3_stmt *statement = NULL;
     int64_t count = 0;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_UPDATE, &statement);
@@ -297,7 +320,12 @@ htt_rc htt_saga_store_update(htt_db *db, const saga_row *row) {
                                 row->cause, row->last_error, row->updated_at);
     }
     rc = store_change(db, statement, rc, &count);
-    if (rc == HTT_OK && count != 1) {
+    return rc == HTT_OK && count != 1 ? HTT_CONFLICT : rc;
+}
+
+htt_rc htt_saga_store_update(htt_db *db, const saga_row *row) {
+    const htt_rc rc = htt_db_is_fake(db) ? htt_saga_fake_update(db, row) : store_update(db, row);
+    if (rc == HTT_CONFLICT) {
         return htt_db_fail(db, HTT_CONFLICT,
                            "saga '%s' was changed while its step ran: by the action itself, or by "
                            "a trigger; the step is undone",
@@ -307,6 +335,9 @@ htt_rc htt_saga_store_update(htt_db *db, const saga_row *row) {
 }
 
 htt_rc htt_saga_store_wake(htt_db *db, const char *id, int64_t now, int64_t *count_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_wake(db, id, now, count_out);
+    }
     sqlite3_stmt *statement = NULL;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_WAKE, &statement);
     if (rc == HTT_OK) {
@@ -316,6 +347,9 @@ htt_rc htt_saga_store_wake(htt_db *db, const char *id, int64_t now, int64_t *cou
 }
 
 htt_rc htt_saga_store_purge(htt_db *db, int64_t before, int64_t limit, int64_t *count_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_purge(db, before, limit, count_out);
+    }
     sqlite3_stmt *statement = NULL;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_PURGE, &statement);
     if (rc == HTT_OK) {
@@ -351,6 +385,9 @@ static htt_rc store_move(htt_db *db, sqlite3_stmt *statement, htt_rc rc, saga_pl
 
 htt_rc htt_saga_store_due(htt_db *db, const htt_saga_definition *definition, int64_t now,
                           saga_place *place) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_due(db, definition, now, place);
+    }
     sqlite3_stmt *statement = NULL;
     const saga_place from = *place;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_DUE, &statement);
@@ -363,6 +400,9 @@ htt_rc htt_saga_store_due(htt_db *db, const htt_saga_definition *definition, int
 }
 
 htt_rc htt_saga_store_each(htt_db *db, htt_saga_state state, saga_place *place) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_each(db, state, place);
+    }
     sqlite3_stmt *statement = NULL;
     const saga_place from = *place;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_EACH, &statement);
@@ -376,6 +416,9 @@ htt_rc htt_saga_store_each(htt_db *db, htt_saga_state state, saga_place *place) 
 
 htt_rc htt_saga_store_next(htt_db *db, const htt_saga_definition *definition,
                            int64_t *next_at_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_next(db, definition, next_at_out);
+    }
     sqlite3_stmt *statement = NULL;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_NEXT, &statement);
     if (rc == HTT_OK) {
@@ -391,6 +434,9 @@ htt_rc htt_saga_store_next(htt_db *db, const htt_saga_definition *definition,
 }
 
 htt_rc htt_saga_store_group(htt_db *db, saga_group *group) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_group(db, group);
+    }
     sqlite3_stmt *statement = NULL;
     char *const before = group->definition;
     group->definition = NULL;
@@ -414,6 +460,9 @@ htt_rc htt_saga_store_group(htt_db *db, saga_group *group) {
 }
 
 htt_rc htt_saga_store_count_group(htt_db *db, const saga_group *group, int64_t *count_out) {
+    if (htt_db_is_fake(db)) {
+        return htt_saga_fake_count_group(db, group, count_out);
+    }
     sqlite3_stmt *statement = NULL;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_COUNT_GROUP, &statement);
     if (rc == HTT_OK) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where sagas are kept: the tables htt_saga and htt_saga_definition. Nobody else reads or writes
+ * Where sagas are kept: the tables htt_saga and htt_saga_definition, or a fake's (fake.h). Nobody else reads or writes
  * them. What a row means is not known here; that its columns have the types and ranges of a
  * saga_row is.
  */

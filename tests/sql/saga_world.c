@@ -55,11 +55,23 @@ const char *world_value(sqlite3 *connection, const char *sql) {
 
 /* ---------------------------------------------------------------- actions */
 
+static htt_rc world_event(htt_saga_call *call, const char *what) {
+    const htt_event event = {.aggregate_type = "trace",
+                             .aggregate_id = htt_saga_call_id(call),
+                             .type = what,
+                             .payload = htt_text(htt_saga_call_data(call))};
+    return htt_event_append(htt_saga_call_db(call), &event, NULL);
+}
+
 static htt_rc world_trace(htt_saga_call *call, const char *what) {
     sqlite3 *const connection = htt_db_connection(htt_saga_call_db(call));
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(connection, "INSERT INTO trace(saga, what) VALUES (?1, ?2)", -1,
-                                  &statement, NULL);
+    int code = SQLITE_OK;
+    if (connection == NULL) {
+        return world_event(call, what);
+    }
+    code = sqlite3_prepare_v2(connection, "INSERT INTO trace(saga, what) VALUES (?1, ?2)", -1,
+                              &statement, NULL);
     if (code == SQLITE_OK) {
         sqlite3_bind_text(statement, 1, htt_saga_call_id(call), -1, SQLITE_STATIC);
         sqlite3_bind_text(statement, 2, what, -1, SQLITE_STATIC);
@@ -69,11 +81,7 @@ static htt_rc world_trace(htt_saga_call *call, const char *what) {
     if (code != SQLITE_OK) {
         return (code & 0xff) == SQLITE_NOMEM ? HTT_NOMEM : HTT_SQL;
     }
-    const htt_event event = {.aggregate_type = "trace",
-                             .aggregate_id = htt_saga_call_id(call),
-                             .type = what,
-                             .payload = htt_text(htt_saga_call_data(call))};
-    return htt_event_append(htt_saga_call_db(call), &event, NULL);
+    return world_event(call, what);
 }
 
 static htt_rc world_fail(saga_world *world, htt_saga_call *call, world_act act) {
@@ -149,18 +157,36 @@ void world_open(saga_world *world, const char *path) {
     world_open_in(world, connection);
 }
 
+static void world_options(saga_world *world, htt_platform *platform, htt_db_options *options) {
+    *platform = (htt_platform){world, world_now, world_random, world_sleep};
+    htt_db_options_init(options);
+    options->platform = platform;
+}
+
+static void world_open_sagas(saga_world *world) {
+    if (htt_saga_open(world->db, &world->sagas) != HTT_OK) {
+        fail_msg("%s", htt_db_errmsg(world->db));
+    }
+}
+
 void world_open_in(saga_world *world, sqlite3 *connection) {
-    const htt_platform platform = {world, world_now, world_random, world_sleep};
+    htt_platform platform;
     htt_db_options options;
-    htt_db_options_init(&options);
-    options.platform = &platform;
+    world_options(world, &platform, &options);
     world->connection = connection;
     assert_int_equal(sqlite3_busy_timeout(world->connection, 10000), SQLITE_OK);
     world_run(world->connection, "CREATE TABLE IF NOT EXISTS trace(saga, what)");
     assert_int_equal(htt_db_open(world->connection, &options, &world->db), HTT_OK);
-    if (htt_saga_open(world->db, &world->sagas) != HTT_OK) {
-        fail_msg("%s", htt_db_errmsg(world->db));
-    }
+    world_open_sagas(world);
+}
+
+void world_open_fake(saga_world *world) {
+    htt_platform platform;
+    htt_db_options options;
+    world_options(world, &platform, &options);
+    world->connection = NULL;
+    assert_int_equal(htt_db_open_fake(&options, &world->db), HTT_OK);
+    world_open_sagas(world);
 }
 
 void world_close(saga_world *world) {
@@ -201,4 +227,43 @@ void world_finish(saga_world *world, htt_saga_report *report_out) {
     if (report_out != NULL) {
         *report_out = sum;
     }
+}
+
+/* ------------------------------------------------------------------- look */
+
+/* What is asked of one saga. */
+typedef struct world_look {
+    const char *id;  /* of it */
+    char text[1000]; /* the answer */
+} world_look;
+
+static htt_rc world_look_at_event(void *arg, const htt_event *event) {
+    world_look *const look = arg;
+    if (strcmp(event->aggregate_type, "trace") == 0 && strcmp(event->aggregate_id, look->id) == 0) {
+        assert_true(strlen(look->text) + strlen(event->type) < sizeof look->text);
+        memcpy(look->text + strlen(look->text), event->type, strlen(event->type) + 1);
+    }
+    return HTT_OK;
+}
+
+const char *world_trace_of(saga_world *world, const char *id) {
+    static world_look look;
+    look = (world_look){.id = id};
+    assert_int_equal(htt_event_each(world->db, 0, 0, world_look_at_event, &look), HTT_OK);
+    return look.text;
+}
+
+static htt_rc world_look_at(const htt_saga_instance *instance, void *arg) {
+    world_look *const look = arg;
+    (void)snprintf(look->text, sizeof look->text, "%s %lld %s %s",
+                   htt_saga_state_name(instance->status.state), (long long)instance->status.step,
+                   instance->step_name == NULL ? "-" : instance->step_name, instance->data);
+    return HTT_OK;
+}
+
+const char *world_status_of(saga_world *world, const char *id) {
+    static world_look look;
+    look = (world_look){.id = id};
+    assert_int_equal(htt_saga_get(world->sagas, id, world_look_at, &look), HTT_OK);
+    return look.text;
 }

@@ -56,6 +56,8 @@ void world_init(saga_world *world);
 void world_open(saga_world *world, const char *path);
 /* The same in a connection that is open; closed with the world. */
 void world_open_in(saga_world *world, sqlite3 *connection);
+/* The same in a fake: no connection, no table trace. */
+void world_open_fake(saga_world *world);
 void world_close(saga_world *world);
 
 /* Announces world->definition. */
@@ -64,6 +66,10 @@ void world_define(saga_world *world);
 void world_start(saga_world *world, const char *key, char id[HTT_SAGA_ID_MAX]);
 /* Resumes and moves the clock to what is due next, until everything ended. */
 void world_finish(saga_world *world, htt_saga_report *report_out);
+
+/* The trace of a saga by its events, and how it stands: "+a+b-a", "compensated -1 - {}". */
+const char *world_trace_of(saga_world *world, const char *id);
+const char *world_status_of(saga_world *world, const char *id);
 
 /* A statement; one value as text, "NULL", "" where there is no row. Until the next call. */
 void world_run(sqlite3 *connection, const char *sql);
