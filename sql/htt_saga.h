@@ -112,8 +112,9 @@ typedef struct htt_saga_definition {
 } htt_saga_definition;
 
 /*
- * Makes the tables where they are missing; in a fake there is nothing to make. `db` is borrowed until htt_saga_close. HTT_NEWER: a
- * newer library made the tables. HTT_MISMATCH: they were altered.
+ * Makes the tables where they are missing; in a fake (htt_db_open_fake) there is nothing to make.
+ * `db` is borrowed until htt_saga_close. HTT_NEWER: a newer library made the tables. HTT_MISMATCH:
+ * they were altered.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_saga_open(htt_db *db, htt_sagas **sagas_out);
 /* NULL is allowed. */

@@ -239,8 +239,10 @@ static bool fake_is_behind(int64_t at, const char *id, const saga_place *place) 
     return place->id[0] == '\0' || at > place->at || (at == place->at && strcmp(id, place->id) > 0);
 }
 
-/* The first place behind `place`: by next_at of a definition's open rows, or (NULL) by updated_at of
- * the rows in a state. `most` is the last place that counts. */
+/*
+ * The first place behind `place`: by next_at of a definition's open rows, or (NULL) by updated_at
+ * of the rows in a state. `most` is the last place that counts.
+ */
 static htt_rc fake_move(htt_db *db, const htt_saga_definition *definition, htt_saga_state state,
                         int64_t most, saga_place *place) {
     htt_fake_table *table = NULL;

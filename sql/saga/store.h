@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where sagas are kept: the tables htt_saga and htt_saga_definition, or a fake's (fake.h). Nobody else reads or writes
- * them. What a row means is not known here; that its columns have the types and ranges of a
- * saga_row is.
+ * Where sagas are kept: the tables htt_saga and htt_saga_definition, or a fake's (fake.h). Nobody
+ * else reads or writes them. What a row means is not known here; that its columns have the types
+ * and ranges of a saga_row is.
  */
 #ifndef HTT_SAGA_STORE_H
 #define HTT_SAGA_STORE_H
