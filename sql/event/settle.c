@@ -157,15 +157,18 @@ htt_rc htt_delivery_ack_all(htt_lease *lease) {
     return htt_scope_leave(db, &scope, rc);
 }
 
-/* Is the event settled by this lease, so that there is nothing to extend? */
-static bool settle_is_over(htt_db *db, const htt_lease *lease, size_t index) {
+/* HTT_OK: the event is settled by this lease, there is nothing to extend; else it is refused. */
+static htt_rc settle_pass_over(htt_db *db, const htt_lease *lease, size_t index) {
     const htt_settle settle = {.consumer = lease->consumer,
                                .seq = lease->deliveries[index].event.seq};
-    htt_settle_state state = {.is_there = false};
+    htt_settle_state state;
     const htt_rc rc = htt_db_is_fake(db) ? htt_fake_settle_state(db, &settle, &state)
                                          : settle_read_state(db, &settle, &state);
-    return rc == HTT_OK && (!state.is_there || strcmp(state.state, "leased") != 0) &&
-           (!state.is_there || state.token == lease->token);
+    if (rc != HTT_OK) {
+        return rc;
+    }
+    const bool ours = strcmp(state.state, "leased") != 0 && state.token == lease->token;
+    return !state.is_there || ours ? HTT_OK : HTT_EXPIRED;
 }
 
 htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms) {
@@ -184,8 +187,8 @@ htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms) {
     for (size_t i = 0; rc == HTT_OK && i < lease->count; i++) {
         rc = settle_one(lease, i, HTT_SETTLE_EXTEND, NULL, now, until);
         extended += rc == HTT_OK;
-        if (rc == HTT_EXPIRED && settle_is_over(db, lease, i)) {
-            rc = HTT_OK;
+        if (rc == HTT_EXPIRED) {
+            rc = settle_pass_over(db, lease, i);
         }
     }
     if (rc == HTT_OK && extended == 0) {
