@@ -54,7 +54,8 @@ typedef struct htt_idempotency_entry {
 
 /*
  * Begins, or says what is known; see above. In the running transaction, or in one of its own.
- * *entry_out is filled in all four cases, and freed with htt_idempotency_clear.
+ * *entry_out is filled in all four cases, zeroed in others, and freed with htt_idempotency_clear.
+ * HTT_BUSY with a zeroed entry: the database is busy.
  * Also: HTT_MISUSE (no scope or key, a negative time), HTT_TOOBIG (more than 255 characters).
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_idempotency_begin(htt_db *db,

@@ -199,10 +199,12 @@ static htt_rc claim_read_one(htt_db *db, htt_lease *lease, const struct claim_ta
     }
     rc = htt_event_step(db, statement, &row);
     if (rc == HTT_OK && !row) {
-        rc = htt_db_fail(db, HTT_CORRUPT,
-                         "htt_event: row %" PRId64 ", which consumer '%s' has not acknowledged, "
-                         "is gone: somebody has deleted it; delete its row of htt_delivery too",
-                         taken->seq, lease->consumer);
+        rc = htt_db_fail(
+            db, HTT_CORRUPT,
+            "htt_event: row %" PRId64 ", which consumer '%s' has not acknowledged, "
+            "is gone: somebody has deleted it; set the state of its row in htt_delivery "
+            "to 'done', due_at NULL, to go on without it",
+            taken->seq, lease->consumer);
     } else if (rc == HTT_OK) {
         htt_event event;
         uint8_t scratch[HTT_NUMBER_SIZE];

@@ -188,6 +188,8 @@ htt_rc htt_idempotency_begin(htt_db *db, const htt_idempotency_request *request,
                              htt_idempotency_entry *entry_out) {
     idempotency_find find = {.db = db};
     htt_scope scope;
+    memset(entry_out, 0,
+           sizeof *entry_out); /* HTT_BUSY may come from SQLite, before it is filled */
     htt_rc rc = idempotency_check(db, request->scope, request->key);
     if (rc == HTT_OK && (request->running_ms < 0 || request->keep_ms < 0 ||
                          (request->input == NULL && request->input_size > 0))) {
@@ -203,8 +205,7 @@ htt_rc htt_idempotency_begin(htt_db *db, const htt_idempotency_request *request,
         return rc;
     }
     rc = htt_scope_leave(db, &scope, idempotency_begin(db, request, &find));
-    if (rc == HTT_OK || rc == HTT_EXISTS || rc == HTT_CONFLICT ||
-        (rc == HTT_BUSY && find.entry.scope != NULL && find.entry.token != 0)) {
+    if (rc == HTT_OK || rc == HTT_EXISTS || rc == HTT_CONFLICT || rc == HTT_BUSY) {
         *entry_out = find.entry;
     } else {
         htt_idempotency_clear(&find.entry);

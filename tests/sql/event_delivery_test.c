@@ -284,6 +284,53 @@ static htt_rc see_dead(void *arg, const htt_dead *dead) {
     return HTT_OK;
 }
 
+CONTRACT(test_lease__given_back_and_taken_by_another_it_cannot_be_extended) {
+    bed_register(bed, "c", HTT_ON_DEAD_BLOCK, 20);
+    bed_register(bed, "d", HTT_ON_DEAD_BLOCK, 20);
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%d", i);
+        (void)bed_append(bed, name);
+    }
+    htt_lease *const lease = bed_claim(bed, "c", "w", 3);
+    htt_lease *const other = bed_claim(bed, "d", "w", 3);
+    assert_rc(bed->db, htt_delivery_release(lease, 1), HTT_OK);
+    htt_lease *const second = bed_claim(bed, "c", "w", 3);
+    assert_string_equal(bed_seqs(second), "2");
+    assert_rc(bed->db, htt_delivery_extend(lease, 1000), HTT_EXPIRED);
+    assert_rc(bed->db, htt_delivery_ack_all(second), HTT_OK);
+    assert_rc(bed->db, htt_consumer_remove(bed->db, "c"), HTT_OK);
+    assert_rc(bed->db, htt_delivery_extend(lease, 1000), HTT_EXPIRED); /* nothing is left of it */
+    assert_int_equal(bed_state(bed, "d").leased, 3);                   /* all of the other one */
+    htt_lease_free(lease);
+    htt_lease_free(other);
+    htt_lease_free(second);
+}
+
+CONTRACT(test_dead__are_listed_in_pages) {
+    bed_register(bed, "c", HTT_ON_DEAD_SKIP, 1);
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%d", i);
+        (void)bed_append(bed, name);
+    }
+    htt_lease *const lease = bed_claim(bed, "c", "w", 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_rc(bed->db, htt_delivery_fail(lease, i, NULL), HTT_OK); /* the only attempt */
+    }
+    htt_lease_free(lease);
+    seen all = {0};
+    assert_rc(bed->db, htt_dead_each(bed->db, "c", 1, 2, see_dead, &all), HTT_OK);
+    assert_int_equal(all.count, 2);
+    assert_int_equal(all.seqs[0], 2);
+    assert_int_equal(all.seqs[1], 3);
+    assert_string_equal(all.text[0], "");
+    assert_int_equal(bed_state(bed, "c").acknowledged, 5);
+    assert_rc(bed->db, htt_dead_requeue(bed->db, "c", 3), HTT_OK);
+    assert_int_equal(bed_state(bed, "c").dead, 4);
+    assert_int_equal(bed_state(bed, "c").pending, 1);
+}
+
 CONTRACT(test_dead__after_the_last_attempt) {
     bed_register(bed, "c", HTT_ON_DEAD_BLOCK, 2);
     (void)bed_append(bed, "1");
@@ -449,6 +496,8 @@ int main(void) {
         cmocka_unit_test(test_lease__acknowledged_in_a_transaction_that_rolls_back_it_goes_on),
         cmocka_unit_test(test_lease__given_back_the_attempt_does_not_count),
         cmocka_unit_test(test_fail__pauses_double_with_chance_up_to_the_most),
+        cmocka_unit_test(test_lease__given_back_and_taken_by_another_it_cannot_be_extended),
+        cmocka_unit_test(test_dead__are_listed_in_pages),
         cmocka_unit_test(test_dead__after_the_last_attempt),
         cmocka_unit_test(test_dead__skipped_where_the_policy_says_so),
         cmocka_unit_test(test_dead__requeued_its_successor_is_not_tried_before_it),

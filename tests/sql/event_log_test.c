@@ -207,6 +207,38 @@ CONTRACT(test_append__an_idempotency_key_makes_one_event_of_two) {
     assert_int_equal(receipt.seq, 3);
 }
 
+CONTRACT(test_append__each_part_of_an_event_counts_for_its_idempotency_key) {
+    uint8_t scratch[HTT_NUMBER_SIZE];
+    htt_event event = bed_event();
+    event.idempotency_key = "k";
+    event.content_type = "text/plain";
+    event.payload = htt_text("abc");
+    assert_rc(bed->db, htt_event_append(bed->db, &event, NULL), HTT_OK);
+    (void)bed_append(bed, "1"); /* one without a key */
+    for (int i = 0; i < 9; i++) {
+        htt_event other = event;
+        switch (i) {
+        case 0: other.aggregate_type = "invoice"; break;
+        case 1: other.aggregate_id = "2"; break;
+        case 2: other.type = "paid"; break;
+        case 3: other.content_type = "text/html"; break;
+        case 4: other.headers = "{\"a\":1}"; break;
+        case 5: other.payload = htt_text("abd"); break;
+        case 6: other.payload = htt_text("ab"); break;
+        case 7: other.payload = htt_blob("abc", 3); break;
+        default: other.payload = htt_integer(1, scratch); break;
+        }
+        assert_rc(bed->db, htt_event_append(bed->db, &other, NULL), HTT_CONFLICT);
+    }
+    event.id = "another"; /* its id and times do not */
+    event.created_at = 7;
+    assert_rc(bed->db, htt_event_append(bed->db, &event, NULL), HTT_OK);
+    event.payload = htt_null();
+    event.idempotency_key = "n";
+    assert_rc(bed->db, htt_event_append(bed->db, &event, NULL), HTT_OK);
+    assert_rc(bed->db, htt_event_append(bed->db, &event, NULL), HTT_OK);
+}
+
 CONTRACT(test_append__declared_types_are_the_only_ones) {
     htt_event event = bed_event();
     assert_rc(bed->db, htt_event_declare(bed->db, "paid"), HTT_OK);
@@ -314,6 +346,14 @@ CONTRACT(test_consumer__bad_options_are_refused) {
     assert_says(bed->db, "types is JSON, but no array");
     htt_consumer_state state;
     assert_rc(bed->db, htt_consumer_read(bed->db, "c", &state), HTT_NOTFOUND);
+    assert_rc(bed->db, htt_consumer_read(bed->db, "", &state), HTT_MISUSE);
+    assert_rc(bed->db, htt_consumer_remove(bed->db, ""), HTT_MISUSE);
+    options.types = "[\"a\\\"b\"]"; /* a quote in it */
+    assert_rc(bed->db, htt_consumer_register(bed->db, "c", &options), HTT_NOTFOUND);
+    options.types = "[]"; /* nothing is wanted */
+    assert_rc(bed->db, htt_consumer_register(bed->db, "c", &options), HTT_OK);
+    (void)bed_append(bed, "1");
+    assert_null(bed_claim(bed, "c", "w", 5));
 }
 
 CONTRACT(test_consumer__gets_the_types_that_it_wants) {
@@ -433,6 +473,7 @@ int main(void) {
         cmocka_unit_test(test_append__what_only_looks_like_json_is_not_checked),
         cmocka_unit_test(test_append__an_id_is_there_once),
         cmocka_unit_test(test_append__an_idempotency_key_makes_one_event_of_two),
+        cmocka_unit_test(test_append__each_part_of_an_event_counts_for_its_idempotency_key),
         cmocka_unit_test(test_append__declared_types_are_the_only_ones),
         cmocka_unit_test(test_each__goes_on_behind_a_number_and_stops_when_told),
         cmocka_unit_test(test_consumer__begins_where_it_says),
