@@ -61,13 +61,15 @@ CREATE TABLE IF NOT EXISTS htt_delivery(
     lane TEXT NOT NULL,
     state TEXT NOT NULL
         CONSTRAINT "htt_delivery.state is pending, waiting, leased, failed, done or dead"
-        CHECK(state IN ('pending', 'waiting', 'leased', 'failed', 'done', 'dead')),
+        CHECK(state = 'pending' OR state = 'waiting' OR state = 'leased' OR state = 'failed'
+            OR state = 'done' OR state = 'dead'),
     -- how often it was claimed
     attempts INTEGER NOT NULL DEFAULT 0,
     -- pending, failed: not claimed before; leased: the lease's end; milliseconds since 1970
     due_at INTEGER
         CONSTRAINT "htt_delivery.due_at is set when pending, leased or failed, else NULL"
-        CHECK((due_at IS NOT NULL) = (state IN ('pending', 'leased', 'failed'))),
+        CHECK((due_at IS NOT NULL) =
+            (state = 'pending' OR state = 'leased' OR state = 'failed')),
     -- name of the worker; of a lease that is over, the last one's
     locked_by TEXT,
     -- the lease: of the same consumer every lease has a larger one
@@ -105,9 +107,17 @@ WHEN NEW.state <> OLD.state AND NEW.state IN ('done', 'dead') BEGIN
         (SELECT max(htt_consumer.acknowledged, max(d.id)) FROM htt_delivery AS d
          WHERE d.consumer = NEW.consumer AND d.id < ((NEW.id >> 40) + 1) << 40))
     WHERE name = NEW.consumer AND store = NEW.id >> 40;
-    DELETE FROM htt_delivery WHERE consumer = NEW.consumer AND state = 'done'
-        AND id BETWEEN NEW.id AND (SELECT c.acknowledged FROM htt_consumer AS c
-                                   WHERE c.name = NEW.consumer AND c.store = NEW.id >> 40);
+    DELETE FROM htt_delivery WHERE consumer = NEW.consumer AND id = NEW.id AND state = 'done'
+        AND id <= (SELECT c.acknowledged FROM htt_consumer AS c
+                   WHERE c.name = NEW.consumer AND c.store = NEW.id >> 40);
+END;
+-- The position has passed further ones. (Statements on one row need no table of keys; this does.)
+CREATE TRIGGER IF NOT EXISTS htt_consumer_after_update AFTER UPDATE OF acknowledged ON htt_consumer
+WHEN EXISTS (SELECT 1 FROM htt_delivery AS d
+             WHERE d.consumer = NEW.name AND d.id > OLD.acknowledged + 1
+                AND d.id <= NEW.acknowledged) BEGIN
+    DELETE FROM htt_delivery WHERE consumer = NEW.name AND state = 'done'
+        AND id > OLD.acknowledged AND id <= NEW.acknowledged;
 END;
 -- Events that the consumer does not want are passed over: the last one of a run has a row.
 CREATE TRIGGER IF NOT EXISTS htt_delivery_after_insert AFTER INSERT ON htt_delivery

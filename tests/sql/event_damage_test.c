@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of events that were changed by hand, are newer or locked: errors that say what is wrong. */
+/* Tables of events that were changed by hand, are newer or locked: errors say what is wrong. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

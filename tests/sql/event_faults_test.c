@@ -2,8 +2,9 @@
 /*
  * Every allocation of ours and of SQLite, every SQL statement and every access fails in turn while
  * events are appended, claimed, settled and purged; of SQLite's allocations and instructions every
- * 61st and of accesses every 7th, all with HTT_TEST_LONG=1. The call then gives an error with a text; no transaction is left
- * open, the log is dense, and without faults everything is delivered in the end.
+ * 61st and of accesses every 7th, all with HTT_TEST_LONG=1. The call then gives an error with a
+ * text; no transaction is left open, the log is dense, and without faults everything is delivered
+ * in the end.
  */
 #include <stdio.h>
 #include <stdlib.h>
