@@ -237,23 +237,41 @@ static uint64_t freelist_count_pool(const htt_writer *writer) {
     htt_run_ref run;
     uint64_t from = 0;
     uint64_t count = 0;
+    uint64_t pages = 0;
 
-    for (; htt_pool_next_run(&writer->pool, from, &run); count++)
+    for (; pages < writer->pool.pages && htt_pool_next_run(&writer->pool, from, &run); count++) {
         from = (uint64_t)run.first + run.pages;
-    assert(count <= writer->pool.pages);
+        pages += run.pages;
+    }
+    assert(pages == writer->pool.pages);
     return count;
 }
 
-static bool freelist_add_pool(const htt_writer *writer, htt_list *entries) {
+/*
+ * Puts what is in the pool, at most `count` runs, before the entries: it is in order, and older
+ * than most of them, so that the list hardly has to be sorted once more.
+ */
+static bool freelist_add_pool(const htt_writer *writer, htt_list *entries, uint64_t count) {
     htt_run_ref run;
+    htt_free_run *items;
     uint64_t from = 0;
+    uint64_t pages = 0;
+    uint32_t others = entries->count, runs = 0;
 
-    if (!htt_list_fit(writer, entries, sizeof(htt_free_run), freelist_count_pool(writer)))
+    if (!htt_list_fit(writer, entries, sizeof(htt_free_run), count))
         return false;
-    while (htt_pool_next_run(&writer->pool, from, &run)) {
-        freelist_add(entries, run.first, run.pages, 0);
+    if (count == 0)
+        return true;
+    items = entries->items;
+    memmove(items + count, items, others * sizeof *items);
+    while (pages < writer->pool.pages && htt_pool_next_run(&writer->pool, from, &run)) {
+        assert(runs < count);
+        items[runs++] = (htt_free_run){run.first, run.pages, 0};
         from = (uint64_t)run.first + run.pages;
+        pages += run.pages;
     }
+    memmove(items + runs, items + count, others * sizeof *items);
+    entries->count = runs + others;
     return true;
 }
 
@@ -344,6 +362,7 @@ static htt_rc freelist_write(htt_writer *writer, const htt_list *entries, htt_er
 /* The list that is to be written, and the pages for it. */
 static htt_rc freelist_plan(htt_writer *writer, bool cursors_open, htt_list *entries,
                             htt_error *error) {
+    uint64_t pool;
     htt_rc rc;
 
     assert(entries->count == 0);
@@ -353,11 +372,12 @@ static htt_rc freelist_plan(htt_writer *writer, bool cursors_open, htt_list *ent
     if (rc != HTT_OK)
         return rc;
     freelist_join(entries);
-    rc = freelist_allocate(writer, entries->count + freelist_count_pool(writer), error);
+    pool = freelist_count_pool(writer); /* pages taken from it, low ones first, part no run */
+    rc = freelist_allocate(writer, entries->count + pool, error);
     if (rc != HTT_OK)
         return rc;
     freelist_shrink(writer);
-    if (!freelist_add_pool(writer, entries))
+    if (!freelist_add_pool(writer, entries, pool))
         return htt_writer_no_memory(error);
     freelist_join(entries);
     return HTT_OK;

@@ -159,6 +159,10 @@ static uint64_t pool_next(const htt_pool *pool, uint64_t from, uint64_t limit, b
             from = (index + 1) << HTT_POOL_CHUNK_BITS;
             continue;
         }
+        if (in && (from & (POOL_CHUNK - 1)) / 64 < chunk->low) /* nothing is before it */
+            from = (index << HTT_POOL_CHUNK_BITS) + (uint64_t)chunk->low * 64;
+        if (from >= limit)
+            break;
         uint64_t word = chunk->words[(from & (POOL_CHUNK - 1)) / 64];
         word = (in ? word : ~word) & (UINT64_MAX << (from & 63));
         if (word != 0)
