@@ -151,7 +151,8 @@ typedef struct htt_host_write {
     uint32_t wait_ms;          /* for another holder of the writer's right */
     bool low_first;            /* pages go to the lowest free places: htt_host_vacuum_step */
     uint64_t budget;           /* bytes of memory for pages, 0 = all that the store has for them.
-                                  Rows in the order of htt_host_order need little */
+                                  Rows in the order of htt_host_order need little, and go into
+                                  their pages at once */
     /* Makes what the host has committed durable, its directory too. Gives an errno value. */
     int (*barrier)(void *arg);
     void *arg;                 /* of barrier */

@@ -105,17 +105,18 @@ static uint32_t *fold_sort(htt_txn *writer, const htt_overlay *overlay, size_t *
     return entries;
 }
 
-/*
- * Every row of the outbox into pages, the newest of each key. In the order of a tree that is larger
- * than they are: rows that come in the order of a small tree make all its pages split at one side.
- */
+/* Rows that come in the order of a small tree make all its pages split at one side. */
+static bool fold_sorts(const htt_reader *state) {
+    return state->root.keys > 2 * (uint64_t)htt_overlay_length(state->overlay);
+}
+
+/* Every row of the outbox into pages, the newest of each key, in the order of the tree. */
 static htt_rc fold_apply(htt_txn *writer, const htt_reader *state) {
     const htt_overlay *const overlay = state->overlay;
     const size_t length = htt_overlay_length(overlay);
-    const bool sorts = state->root.keys > 2 * (uint64_t)length;
     size_t count = length;
     htt_rc rc = HTT_OK;
-    uint32_t *const entries = sorts ? fold_sort(writer, overlay, &count) : NULL;
+    uint32_t *const entries = fold_sorts(state) ? fold_sort(writer, overlay, &count) : NULL;
     for (size_t i = 0; rc == HTT_OK && i < count; i++) {
         const size_t index = entries == NULL ? i : entries[i];
         if (entries != NULL || htt_overlay_is_newest(overlay, length, index)) {
@@ -126,10 +127,11 @@ static htt_rc fold_apply(htt_txn *writer, const htt_reader *state) {
     return rc;
 }
 
-/* `budget`: bytes of memory for pages, 0 = the table's. */
-static int fold_enlarge(htt_connection *connection, uint64_t budget, char **message_out) {
+/* `alone`: nothing else will be written in this transaction. */
+static int fold_enlarge(htt_connection *connection, bool alone, char **message_out) {
     htt_hosted *const hosted = connection->hosted;
-    const htt_host_write write = fold_write(hosted, budget);
+    const htt_host_write write =
+        fold_write(hosted, alone && fold_sorts(hosted->state) ? FOLD_BUDGET : 0);
     htt_txn *writer = NULL;
     assert(hosted->based);
     assert(connection->writer == NULL);
@@ -160,7 +162,7 @@ static int fold_enlarge(htt_connection *connection, uint64_t budget, char **mess
 }
 
 int htt_hosted_enlarge(htt_connection *connection, char **message_out) {
-    return fold_enlarge(connection, 0, message_out);
+    return fold_enlarge(connection, false, message_out);
 }
 
 /* In the midst of a large statement: its rows need not stay in the outbox. */
@@ -310,7 +312,7 @@ static int fold_try(htt_connection *connection, char **message_out) {
     hosted->unfolded = NULL;
     if (hosted->stuck) {
         hosted->unfolded = sqlite3_mprintf("it failed before in this transaction");
-    } else if (fold_enlarge(connection, FOLD_BUDGET, message_out) == SQLITE_OK) {
+    } else if (fold_enlarge(connection, true, message_out) == SQLITE_OK) {
         hosted->folded = htt_overlay_length(hosted->state->overlay);
     } else {
         hosted->unfolded = *message_out;

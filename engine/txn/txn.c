@@ -342,6 +342,8 @@ htt_rc htt_txn_begin_pages(htt_txn *txn, uint64_t nonce, bool low_first, uint64_
         return rc;
     txn->low_first = low_first;
     txn_set_up(txn, store->pages);
+    if (budget != 0 && store->stage_limit == 0)
+        txn->tree.stage_limit = 0; /* rows come in the order of the tree: none has to wait */
     (void)pthread_mutex_lock(&store->mutex);
     txn_link(txn);
     (void)pthread_mutex_unlock(&store->mutex);
