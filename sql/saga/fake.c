@@ -10,12 +10,16 @@
  */
 #include "sql/saga/fake.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sql/base/fake.h"
 #include "sql/base/memory.h"
 
 enum { FAKE_TEXTS = 6 };
+
+static const char fake_rows[] = "htt_saga";
+static const char fake_definitions[] = "htt_saga_definition";
 
 /* Text number `index` of a row. */
 static char **fake_text(saga_row *row, int index) {
@@ -28,8 +32,19 @@ static htt_fake_bytes fake_key(const char *id) {
     return (htt_fake_bytes){id, strlen(id)};
 }
 
-static htt_rc fake_table(htt_db *db, htt_fake_table **table_out) {
-    return htt_fake_table_get(db->fake, "htt_saga", table_out);
+htt_rc htt_saga_fake_open(htt_db *db) {
+    htt_fake_table *table = NULL;
+    const htt_rc rc = htt_fake_table_get(db->fake, fake_rows, &table);
+    return rc == HTT_OK ? htt_fake_table_get(db->fake, fake_definitions, &table) : rc;
+}
+
+/* One of the two, made when the sagas were opened. */
+static htt_fake_table *fake_table(htt_db *db, const char *name) {
+    htt_fake_table *table = NULL;
+    const htt_rc rc = htt_fake_table_get(db->fake, name, &table);
+    assert(rc == HTT_OK);
+    (void)rc; /* without asserts */
+    return table;
 }
 
 /* The fixed part. Its texts may not be followed, only compared with NULL. */
@@ -76,21 +91,13 @@ static htt_rc fake_put(htt_db *db, htt_fake_table *table, const saga_row *row) {
 /* -------------------------------------------------------------- instances */
 
 htt_rc htt_saga_fake_insert(htt_db *db, const saga_row *row) {
-    htt_fake_table *table = NULL;
-    const htt_rc rc = fake_table(db, &table);
-    if (rc != HTT_OK) {
-        return rc;
-    }
+    htt_fake_table *const table = fake_table(db, fake_rows);
     return htt_fake_find(table, fake_key(row->id)) != NULL ? HTT_EXISTS : fake_put(db, table, row);
 }
 
 htt_rc htt_saga_fake_load(htt_db *db, const char *id, saga_row *row_out) {
-    htt_fake_table *table = NULL;
-    htt_rc rc = fake_table(db, &table);
-    if (rc != HTT_OK) {
-        return rc;
-    }
-    const htt_fake_row *const stored = htt_fake_find(table, fake_key(id));
+    htt_rc rc = HTT_OK;
+    const htt_fake_row *const stored = htt_fake_find(fake_table(db, fake_rows), fake_key(id));
     if (stored == NULL) {
         return HTT_NOTFOUND;
     }
@@ -109,12 +116,8 @@ htt_rc htt_saga_fake_load(htt_db *db, const char *id, saga_row *row_out) {
 }
 
 htt_rc htt_saga_fake_update(htt_db *db, const saga_row *row) {
-    htt_fake_table *table = NULL;
+    htt_fake_table *const table = fake_table(db, fake_rows);
     saga_row next = *row;
-    const htt_rc rc = fake_table(db, &table);
-    if (rc != HTT_OK) {
-        return rc;
-    }
     const htt_fake_row *const stored = htt_fake_find(table, fake_key(row->id));
     if (stored == NULL || fake_head(stored).version != row->version) {
         return HTT_CONFLICT;
@@ -138,11 +141,11 @@ htt_rc htt_saga_fake_wake(htt_db *db, const char *id, int64_t now, int64_t *coun
 }
 
 htt_rc htt_saga_fake_purge(htt_db *db, int64_t before, int64_t limit, int64_t *count_out) {
-    htt_fake_table *table = NULL;
+    htt_fake_table *const table = fake_table(db, fake_rows);
     saga_place place = {0};
-    htt_rc rc = fake_table(db, &table);
+    htt_rc rc = HTT_OK;
     *count_out = 0;
-    const htt_fake_row *stored = rc == HTT_OK ? htt_fake_first(table, fake_key("")) : NULL;
+    const htt_fake_row *stored = htt_fake_first(table, fake_key(""));
     while (rc == HTT_OK && stored != NULL && *count_out != limit) {
         const saga_row row = fake_head(stored);
         memcpy(place.id, row.id, sizeof place.id);
@@ -173,14 +176,13 @@ static char *fake_definition_key(const htt_saga_definition *definition, size_t *
 
 htt_rc htt_saga_fake_steps(htt_db *db, const htt_saga_definition *definition, const char *steps,
                            saga_steps *found_out) {
-    htt_fake_table *table = NULL;
     size_t size = 0;
-    const htt_rc rc = htt_fake_table_get(db->fake, "htt_saga_definition", &table);
-    char *const key = rc == HTT_OK ? fake_definition_key(definition, &size) : NULL;
+    char *const key = fake_definition_key(definition, &size);
     if (key == NULL) {
-        return rc == HTT_OK ? htt_db_fail_memory(db) : rc;
+        return htt_db_fail_memory(db);
     }
-    const htt_fake_row *const stored = htt_fake_find(table, (htt_fake_bytes){key, size});
+    const htt_fake_row *const stored =
+        htt_fake_find(fake_table(db, fake_definitions), (htt_fake_bytes){key, size});
     if (stored == NULL) {
         *found_out = SAGA_STEPS_ABSENT;
     } else {
@@ -195,14 +197,13 @@ htt_rc htt_saga_fake_steps(htt_db *db, const htt_saga_definition *definition, co
 
 htt_rc htt_saga_fake_put_steps(htt_db *db, const htt_saga_definition *definition,
                                const char *steps) {
-    htt_fake_table *table = NULL;
     size_t size = 0;
-    htt_rc rc = htt_fake_table_get(db->fake, "htt_saga_definition", &table);
-    char *const key = rc == HTT_OK ? fake_definition_key(definition, &size) : NULL;
+    char *const key = fake_definition_key(definition, &size);
     if (key == NULL) {
-        return rc == HTT_OK ? htt_db_fail_memory(db) : rc;
+        return htt_db_fail_memory(db);
     }
-    rc = htt_fake_put(table, (htt_fake_bytes){key, size}, fake_key(steps));
+    const htt_rc rc = htt_fake_put(fake_table(db, fake_definitions), (htt_fake_bytes){key, size},
+                                   fake_key(steps));
     htt_memory_free(key);
     return rc;
 }
@@ -210,17 +211,16 @@ htt_rc htt_saga_fake_put_steps(htt_db *db, const htt_saga_definition *definition
 /* Counts rows of a definition that are open, or failed where that counts too. */
 static htt_rc fake_count(htt_db *db, const char *name, int64_t version, bool with_failed,
                          int64_t *count_out) {
-    htt_fake_table *table = NULL;
-    const htt_rc rc = fake_table(db, &table);
+    const htt_fake_table *const table = fake_table(db, fake_rows);
     int64_t count = 0;
-    const htt_fake_row *stored = rc == HTT_OK ? htt_fake_first(table, fake_key("")) : NULL;
+    const htt_fake_row *stored = htt_fake_first(table, fake_key(""));
     for (; stored != NULL; stored = htt_fake_next(table, stored)) {
         const saga_row row = fake_head(stored);
         count += fake_is_of(stored, name, version) &&
                  (saga_is_open(&row) || (with_failed && row.state == HTT_SAGA_FAILED));
     }
     *count_out = count;
-    return rc;
+    return HTT_OK;
 }
 
 htt_rc htt_saga_fake_count_open(htt_db *db, const htt_saga_definition *definition,
@@ -245,10 +245,9 @@ static bool fake_is_behind(int64_t at, const char *id, const saga_place *place) 
  */
 static htt_rc fake_move(htt_db *db, const htt_saga_definition *definition, htt_saga_state state,
                         int64_t most, saga_place *place) {
-    htt_fake_table *table = NULL;
+    const htt_fake_table *const table = fake_table(db, fake_rows);
     saga_place best = {0};
-    const htt_rc rc = fake_table(db, &table);
-    const htt_fake_row *stored = rc == HTT_OK ? htt_fake_first(table, fake_key("")) : NULL;
+    const htt_fake_row *stored = htt_fake_first(table, fake_key(""));
     for (; stored != NULL; stored = htt_fake_next(table, stored)) {
         const saga_row row = fake_head(stored);
         const int64_t at = definition != NULL ? row.next_at : row.updated_at;
@@ -262,11 +261,11 @@ static htt_rc fake_move(htt_db *db, const htt_saga_definition *definition, htt_s
             memcpy(best.id, row.id, sizeof best.id);
         }
     }
-    if (rc == HTT_OK && best.id[0] != '\0') {
-        *place = best;
-        return HTT_OK;
+    if (best.id[0] == '\0') {
+        return HTT_NOTFOUND;
     }
-    return rc == HTT_OK ? HTT_NOTFOUND : rc;
+    *place = best;
+    return HTT_OK;
 }
 
 htt_rc htt_saga_fake_due(htt_db *db, const htt_saga_definition *definition, int64_t now,
@@ -292,12 +291,12 @@ static bool fake_group_is_behind(const htt_fake_row *stored, const char *name, i
 }
 
 htt_rc htt_saga_fake_group(htt_db *db, saga_group *group) {
-    htt_fake_table *table = NULL;
+    const htt_fake_table *const table = fake_table(db, fake_rows);
     const htt_fake_row *best = NULL;
     char *const before = group->definition;
+    htt_rc rc = HTT_NOTFOUND;
     group->definition = NULL;
-    htt_rc rc = fake_table(db, &table);
-    const htt_fake_row *stored = rc == HTT_OK ? htt_fake_first(table, fake_key("")) : NULL;
+    const htt_fake_row *stored = htt_fake_first(table, fake_key(""));
     for (; stored != NULL; stored = htt_fake_next(table, stored)) {
         const saga_row row = fake_head(stored);
         if (saga_is_open(&row) && fake_group_is_behind(stored, before, group->version) &&
@@ -310,8 +309,6 @@ htt_rc htt_saga_fake_group(htt_db *db, saga_group *group) {
         group->definition = htt_memory_text(fake_definition(best));
         group->version = fake_head(best).definition_version;
         rc = group->definition == NULL ? htt_db_fail_memory(db) : HTT_OK;
-    } else if (rc == HTT_OK) {
-        rc = HTT_NOTFOUND;
     }
     htt_memory_free(before);
     return rc;

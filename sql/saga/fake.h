@@ -5,6 +5,9 @@
 
 #include "sql/saga/store.h"
 
+/* Makes the tables: the others cannot fail for want of them. */
+htt_rc htt_saga_fake_open(htt_db *db);
+
 htt_rc htt_saga_fake_steps(htt_db *db, const htt_saga_definition *definition, const char *steps,
                            saga_steps *found_out);
 htt_rc htt_saga_fake_put_steps(htt_db *db, const htt_saga_definition *definition,

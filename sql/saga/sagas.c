@@ -9,6 +9,7 @@
 #include "sql/base/json.h"
 #include "sql/base/memory.h"
 #include "sql/htt_event.h"
+#include "sql/saga/fake.h"
 
 htt_rc htt_saga_open(htt_db *db, htt_sagas **sagas_out) {
     if (db == NULL) {
@@ -16,7 +17,7 @@ htt_rc htt_saga_open(htt_db *db, htt_sagas **sagas_out) {
     }
     htt_rc rc = htt_db_install(db, "event");
     if (rc == HTT_OK) {
-        rc = htt_db_install(db, "saga");
+        rc = htt_db_is_fake(db) ? htt_saga_fake_open(db) : htt_db_install(db, "saga");
     }
     if (rc != HTT_OK) {
         return rc;

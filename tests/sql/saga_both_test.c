@@ -307,13 +307,37 @@ static htt_rc memory_work(saga_world *world) {
     uint64_t purged = 0;
     htt_saga_report report;
     const htt_saga_input input = {.definition = "saga", .id = "1", .key = "k"};
-    htt_rc rc = htt_saga_define(world->sagas, &world->definition, world);
+    const htt_saga_input other = {.definition = "other", .id = "2"};
+    static htt_saga_definition definition;
+    definition = world->definition;
+    definition.name = "other";
+    htt_rc rc = htt_saga_define(world->sagas, &definition, world);
+    rc = rc != HTT_OK ? rc : htt_saga_start(world->sagas, &other, id);
+    if (rc == HTT_OK) { /* forgets the other, which resume then counts */
+        htt_saga_close(world->sagas);
+        world->sagas = NULL;
+        rc = htt_saga_open(world->db, &world->sagas);
+    }
+    rc = rc != HTT_OK ? rc : htt_saga_define(world->sagas, &world->definition, world);
     rc = rc != HTT_OK ? rc : htt_saga_start(world->sagas, &input, id);
     rc = rc != HTT_OK ? rc : htt_saga_start(world->sagas, &input, id);
     rc = rc != HTT_OK ? rc : htt_saga_wake(world->sagas, "1");
     rc = rc != HTT_OK ? rc : htt_saga_advance(world->sagas, "1", 0, NULL);
     rc = rc != HTT_OK ? rc : htt_saga_resume(world->sagas, 0, &report);
     return rc != HTT_OK ? rc : htt_saga_purge(world->sagas, 0, 0, &purged);
+}
+
+/* Another one, as the tables are made by the first who opens sagas. */
+static htt_rc memory_open(void) {
+    htt_db *db = NULL;
+    htt_sagas *sagas = NULL;
+    htt_rc rc = htt_db_open_fake(NULL, &db);
+    if (rc == HTT_OK) {
+        rc = htt_saga_open(db, &sagas);
+        htt_saga_close(sagas);
+        assert_int_equal(htt_db_close(db), HTT_OK);
+    }
+    return rc;
 }
 
 static void test_fake__every_allocation_fails_in_turn(void **state) {
@@ -326,7 +350,8 @@ static void test_fake__every_allocation_fails_in_turn(void **state) {
         both_open(&world, true);
         memory_left = count;
         memory_armed = true;
-        rc = memory_work(&world);
+        rc = memory_open();
+        rc = rc != HTT_OK ? rc : memory_work(&world);
         memory_armed = false;
         if (rc != HTT_OK && rc != HTT_NOMEM) {
             fail_msg("allocation %zu: %s", count, htt_db_errmsg(world.db));
@@ -337,7 +362,7 @@ static void test_fake__every_allocation_fails_in_turn(void **state) {
             world_define(&world);
             world_start(&world, "k2", (char[HTT_SAGA_ID_MAX]){0});
             world_finish(&world, NULL);
-            assert_int_equal(count_in(&world, HTT_SAGA_RUNNING), 0);
+            assert_true(count_in(&world, HTT_SAGA_RUNNING) <= 1); /* the other */
         }
         both_close(&world);
     }

@@ -118,8 +118,19 @@ static bool fault_sequence(fault_run *run) {
     htt_saga_report report = {0};
     unsigned seen = 0;
     const htt_saga_input first = {.definition = "saga", .id = "0", .key = "k0"};
-    const htt_saga_input second = {.definition = "saga", .id = "1"};
+    const htt_saga_input second = {.definition = "saga", .id = "1", .key = "k1"};
+    const htt_saga_input other = {.definition = "other", .id = "2", .key = "k2"};
+    static htt_saga_definition definition;
     char id[HTT_SAGA_ID_MAX];
+    definition = world->definition;
+    definition.name = "other";
+    if (!fault_ok(run, htt_saga_open(world->db, sagas)) ||
+        !fault_ok(run, htt_saga_define(*sagas, &definition, world)) ||
+        !fault_ok(run, htt_saga_start(*sagas, &other, id))) {
+        return false;
+    }
+    htt_saga_close(*sagas); /* forgets the other, which resume then counts */
+    *sagas = NULL;
     if (!fault_ok(run, htt_saga_open(world->db, sagas)) ||
         !fault_ok(run, htt_saga_define(*sagas, &world->definition, world)) ||
         !fault_ok(run, htt_saga_start(*sagas, &first, id)) ||
