@@ -223,6 +223,10 @@ htt_rc htt_db_close(htt_db *db) {
         return htt_db_fail(db, HTT_MISUSE, "the db cannot be closed before these: %s", names);
     }
     if (!htt_db_is_fake(db)) {
+        const htt_rc rc = htt_db_settle(db);
+        if (rc != HTT_OK) {
+            return rc;
+        }
         htt_statement_forget(db, NULL);
     }
     while (db->attached != NULL) {

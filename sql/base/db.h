@@ -55,6 +55,8 @@ struct htt_db {
     htt_attachment *attached;   /* owned list */
     struct htt_uow *unit;       /* borrowed: the innermost active unit of work; NULL: none */
     unsigned depth;             /* scopes entered and not left */
+    bool rollback_due;          /* a ROLLBACK could not be done: see htt_db_settle */
+    int64_t rollback_changes;   /* sqlite3_total_changes64 at that time */
     htt_rc error_rc;            /* HTT_OK: nothing failed yet */
     char error_text[1024];      /* one line */
 };
@@ -99,11 +101,20 @@ htt_rc htt_scope_enter(htt_db *db, htt_scope *scope, htt_scope_mode mode);
 htt_rc htt_scope_commit(htt_db *db, htt_scope *scope);
 /*
  * Ends the scope without its changes; the db's error stays. Never fails: where SQLite cannot roll
- * back to a savepoint, it rolls back the whole transaction.
+ * back to a savepoint, it rolls back the whole transaction; where it cannot do that, rollback_due.
  */
 void htt_scope_rollback(htt_db *db, htt_scope *scope);
 /* Commit when rc is HTT_OK, else rollback. The scope is left in every case. Gives what failed. */
 htt_rc htt_scope_leave(htt_db *db, htt_scope *scope, htt_rc rc);
+
+/*
+ * Where rollback_due: ROLLBACK needs memory when tables were made in the transaction, and who
+ * interrupts every statement interrupts it, too. Until it is made up for, nothing is done and
+ * nothing is committed: HTT_ABORTED. It is tried here, unless scopes are entered (leaving the
+ * outermost tries it) or the application has changed rows since: then the transaction may be
+ * another one.
+ */
+htt_rc htt_db_settle(htt_db *db);
 
 /* ---------------------------------------------------------- open things */
 

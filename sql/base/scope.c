@@ -57,19 +57,46 @@ static htt_rc scope_run(htt_db *db, unsigned which) {
     return rc == HTT_OK ? htt_statement_run(db, &scope_table, statement) : rc;
 }
 
-/* Runs without touching the db's error. */
+bool htt_db_in_transaction(const htt_db *db) {
+    return htt_db_is_fake(db) ? db->depth > 0 : !sqlite3_get_autocommit(db->connection);
+}
+
+/* Runs without touching the db's error; the statement was prepared when the scope was entered. */
 static bool scope_run_quietly(htt_db *db, unsigned which) {
     sqlite3_stmt *statement;
-    if (htt_statement_get(db, &scope_table, which, &statement) != HTT_OK) {
-        return false;
+    const bool due = db->rollback_due;
+    int code = SQLITE_NOMEM;
+    db->rollback_due = false; /* this is what may be run */
+    if (htt_statement_get(db, &scope_table, which, &statement) == HTT_OK) {
+        code = sqlite3_step(statement);
+        htt_statement_done(statement);
     }
-    const int code = sqlite3_step(statement);
-    htt_statement_done(statement);
+    db->rollback_due = due;
     return code == SQLITE_DONE;
 }
 
-bool htt_db_in_transaction(const htt_db *db) {
-    return htt_db_is_fake(db) ? db->depth > 0 : !sqlite3_get_autocommit(db->connection);
+/* Ends the transaction, in every case, now or later. */
+static void scope_roll_back_all(htt_db *db) {
+    if (!scope_run_quietly(db, SCOPE_ROLLBACK) && htt_db_in_transaction(db)) {
+        (void)scope_run_quietly(db, SCOPE_ROLLBACK); /* sqlite3_interrupt interrupts once */
+    }
+    db->rollback_due = htt_db_in_transaction(db);
+    db->rollback_changes = sqlite3_total_changes64(db->connection);
+}
+
+htt_rc htt_db_settle(htt_db *db) {
+    if (db->rollback_due && htt_db_in_transaction(db) && db->depth == 0 &&
+        db->rollback_changes == sqlite3_total_changes64(db->connection)) {
+        scope_roll_back_all(db);
+    }
+    if (!db->rollback_due || !htt_db_in_transaction(db)) {
+        db->rollback_due = false;
+        return HTT_OK;
+    }
+    return htt_db_fail(db, HTT_ABORTED,
+                       "a transaction could not be rolled back, for want of memory or because it "
+                       "is interrupted again and again: end what is begun, and run ROLLBACK on "
+                       "the connection");
 }
 
 /* Prepares what begins and what ends the scope, so that its end needs no memory. */
@@ -100,12 +127,18 @@ static htt_rc scope_enter_sqlite(htt_db *db, htt_scope *scope, htt_scope_mode mo
                                                          : SCOPE_BEGIN);
     }
     if (rc != HTT_OK && !scope->is_savepoint && htt_db_in_transaction(db)) {
-        (void)scope_run_quietly(db, SCOPE_ROLLBACK); /* interrupted when it had begun */
+        scope_roll_back_all(db); /* interrupted when it had begun */
     }
     return rc;
 }
 
 htt_rc htt_scope_enter(htt_db *db, htt_scope *scope, htt_scope_mode mode) {
+    if (db->rollback_due) {
+        const htt_rc rc = htt_db_settle(db);
+        if (rc != HTT_OK) {
+            return rc;
+        }
+    }
     scope->is_savepoint = htt_db_in_transaction(db);
     scope->mark = 0;
     if (htt_db_is_fake(db)) {
@@ -129,6 +162,9 @@ static unsigned scope_data_version(const htt_db *db) {
 
 static htt_rc scope_commit_sqlite(htt_db *db, const htt_scope *scope) {
     const unsigned nested = scope->depth - 1;
+    if (db->rollback_due) {
+        return htt_db_settle(db); /* scopes are entered: says why not */
+    }
     if (!htt_db_in_transaction(db)) {
         return htt_db_fail(db, HTT_ABORTED, "nothing is committed: SQLite or the application has "
                                             "rolled back the whole transaction");
@@ -175,11 +211,12 @@ void htt_scope_rollback(htt_db *db, htt_scope *scope) {
         return;
     }
     if (!htt_db_in_transaction(db)) {
+        db->rollback_due = false;
         return; /* SQLite has done it */
     }
     if (!scope->is_savepoint || !scope_run_quietly(db, SCOPE_ROLLBACK_TO + nested) ||
         !scope_run_quietly(db, SCOPE_RELEASE + nested)) {
-        (void)scope_run_quietly(db, SCOPE_ROLLBACK); /* ends the transaction in every case */
+        scope_roll_back_all(db);
     }
 }
 

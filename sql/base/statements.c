@@ -92,6 +92,12 @@ htt_rc htt_statement_get(htt_db *db, const htt_statement_table *table, unsigned 
                          sqlite3_stmt **statement_out) {
     assert(!htt_db_is_fake(db));
     assert(which < table->count && table->texts[which] != NULL);
+    if (db->rollback_due) {
+        const htt_rc rc = htt_db_settle(db);
+        if (rc != HTT_OK) {
+            return rc;
+        }
+    }
     htt_statements *set = statements_find(db, table);
     if (set == NULL) {
         set = statements_make(db, table);

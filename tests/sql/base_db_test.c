@@ -302,6 +302,63 @@ static void test_scope__says_what_is_true_wherever_sqlite_is_interrupted(void **
     sqlite3_close(connection);
 }
 
+static int interrupt_all(void *context) {
+    (void)context;
+    return 1;
+}
+
+/* A scope with a row in it, whose ROLLBACK is interrupted. */
+static void stick(sqlite3 *connection, htt_db *db) {
+    htt_scope scope;
+    assert_int_equal(htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE), HTT_OK);
+    exec(connection, "INSERT INTO t VALUES (1)");
+    sqlite3_progress_handler(connection, 1, interrupt_all, NULL);
+    htt_scope_rollback(db, &scope);
+    sqlite3_progress_handler(connection, 0, NULL, NULL);
+    assert_true(htt_db_in_transaction(db));
+}
+
+static void test_scope__a_rollback_that_could_not_be_done_is_made_up_for(void **state) {
+    (void)state;
+    sqlite3 *const connection = connect();
+    htt_db *db = open_db(connection);
+    htt_scope outer;
+    htt_scope inner;
+    exec(connection, "CREATE TABLE t(a)");
+    stick(connection, db);
+    assert_int_equal(htt_scope_enter(db, &outer, HTT_SCOPE_DEFERRED), HTT_OK);
+    assert_int_equal(number(connection, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(htt_scope_leave(db, &outer, HTT_OK), HTT_OK);
+    stick(connection, db);
+    assert_int_equal(htt_db_close(db), HTT_OK); /* does it, too */
+    assert_int_equal(number(connection, "SELECT count(*) FROM t"), 0);
+    db = open_db(connection);
+    /* The transaction may have become the application's: it is left alone, and nothing is done. */
+    stick(connection, db);
+    exec(connection, "INSERT INTO t VALUES (2)");
+    assert_int_equal(htt_scope_enter(db, &outer, HTT_SCOPE_DEFERRED), HTT_ABORTED);
+    assert_non_null(strstr(htt_db_errmsg(db), "run ROLLBACK on the connection"));
+    assert_int_equal(htt_db_close(db), HTT_ABORTED);
+    exec(connection, "ROLLBACK");
+    assert_int_equal(htt_db_install(db, "event"), HTT_OK);
+    /* An inner one that is stuck takes the outer one with it. */
+    assert_int_equal(htt_scope_enter(db, &outer, HTT_SCOPE_DEFERRED), HTT_OK);
+    assert_int_equal(htt_scope_enter(db, &inner, HTT_SCOPE_DEFERRED), HTT_OK);
+    exec(connection, "INSERT INTO t VALUES (4)");
+    sqlite3_progress_handler(connection, 1, interrupt_all, NULL);
+    htt_scope_rollback(db, &inner);
+    sqlite3_progress_handler(connection, 0, NULL, NULL);
+    assert_int_equal(htt_scope_enter(db, &inner, HTT_SCOPE_DEFERRED), HTT_ABORTED);
+    assert_int_equal(htt_scope_commit(db, &outer), HTT_ABORTED);
+    htt_scope_rollback(db, &outer);
+    assert_false(htt_db_in_transaction(db));
+    assert_int_equal(number(connection, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(htt_scope_enter(db, &outer, HTT_SCOPE_DEFERRED), HTT_OK);
+    assert_int_equal(htt_scope_leave(db, &outer, HTT_OK), HTT_OK);
+    assert_int_equal(htt_db_close(db), HTT_OK);
+    sqlite3_close(connection);
+}
+
 static void test_scope__does_not_nest_for_ever(void **state) {
     (void)state;
     sqlite3 *const connection = connect();
@@ -425,6 +482,7 @@ int main(void) {
         cmocka_unit_test(test_scope__stands_inside_the_application_s_transaction),
         cmocka_unit_test(test_scope__says_when_the_transaction_is_gone),
         cmocka_unit_test(test_scope__says_what_is_true_wherever_sqlite_is_interrupted),
+        cmocka_unit_test(test_scope__a_rollback_that_could_not_be_done_is_made_up_for),
         cmocka_unit_test(test_scope__does_not_nest_for_ever),
         cmocka_unit_test(test_statement__is_prepared_once_and_bound_by_letters),
         cmocka_unit_test(test_platform__the_system_s_clock_and_chance_work),

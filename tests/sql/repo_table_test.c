@@ -66,6 +66,7 @@ static const refusal refusals[] = {
     {"CREATE TABLE t(key TEXT PRIMARY KEY, value)", NULL, NULL, NULL, HTT_BLOB, HTT_OK, ""},
     {"CREATE TABLE t(Key PRIMARY KEY, VALUE)", "kEY", "Value", NULL, 0, HTT_OK, ""},
     {"CREATE VIRTUAL TABLE \"t\" using  HTT ('t.htt')", NULL, NULL, NULL, 0, HTT_OK, ""},
+    {"CREATE VIRTUAL TABLE `t`\nUSING htt('t.htt')", NULL, NULL, NULL, 0, HTT_OK, ""},
     {"CREATE VIRTUAL TABLE [t] USING \"htt\"('t.htt')", NULL, NULL, NULL, 0, HTT_OK, ""},
     {"CREATE VIRTUAL TABLE t USING htt('t.htt', a INTEGER PRIMARY KEY, b)", "b", "a", NULL, 0,
      HTT_MISMATCH, "column b is no key"},
@@ -141,6 +142,38 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     expect_text(db, "repository 't'");
     htt_repo_close(repo);
     expect_ok(db, htt_db_close(db));
+}
+
+static void test_open__names_may_be_anything(void **state) {
+    static const char *const names[] = {"a\"b", "a'b", "a`b", "a b", "a]b", "USING", "{schema}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        repo_world world;
+        htt_repo *repo;
+        htt_repo_spec spec;
+        int64_t seven = 7;
+        void *object;
+        open_world(&world, "SELECT 1");
+        char *const sql = sqlite3_mprintf("CREATE VIRTUAL TABLE \"%w\" USING htt('t.htt', \"%w\" "
+                                          "PRIMARY KEY, \"v %w\")",
+                                          names[i], names[i], names[i]);
+        char *const value = sqlite3_mprintf("v %s", names[i]);
+        const char *const columns[] = {value};
+        world_exec(world.connection, sql);
+        htt_repo_spec_init(&spec, names[i], htt_codec_integer());
+        spec.key_column = names[i];
+        spec.columns = columns;
+        expect_ok(world.db, htt_repo_open(world.db, &spec, &repo));
+        assert_int_equal(htt_repo_kind_of(repo), HTT_REPO_HTT);
+        expect_ok(world.db, htt_repo_put(repo, htt_key_of_integer(1), &seven));
+        expect_ok(world.db, htt_repo_get(repo, htt_key_of_integer(1), &object));
+        assert_int_equal(*(int64_t *)object, 7);
+        htt_repo_free(repo, object);
+        htt_repo_close(repo);
+        sqlite3_free(sql);
+        sqlite3_free(value);
+        repo_world_close(&world);
+    }
 }
 
 static void test_open__shapes_that_differ_are_other_backings(void **state) {
@@ -446,6 +479,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open__what_does_not_fit_is_refused_by_name),
         cmocka_unit_test(test_open__specs_that_make_no_sense_are_refused),
+        cmocka_unit_test(test_open__names_may_be_anything),
         cmocka_unit_test(test_open__shapes_that_differ_are_other_backings),
         cmocka_unit_test(test_put__leaves_columns_that_are_not_its_own),
         cmocka_unit_test(test_write__another_column_s_constraint_is_no_key_that_exists),
