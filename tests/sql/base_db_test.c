@@ -383,11 +383,14 @@ typedef enum test_sql { TEST_INSERT, TEST_SELECT, TEST_WRONG, TEST_SQL_COUNT } t
 static const char *const test_texts[] = {
     [TEST_INSERT] = "INSERT INTO {schema}.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [TEST_SELECT] = ("SELECT typeof(a) || typeof(b) || typeof(c) || typeof(d) || typeof(e) || "
-                     "'{' || '{none}' || f FROM {schema}.{table}"),
+                     "'{' || '{none}{nobody' || f FROM {schema}.{table}"),
     [TEST_WRONG] = "SELECT absent FROM {schema}.{table}",
 };
 static const htt_statement_word test_words[] = {{"table", "\"t\""}, {NULL, NULL}};
 static const htt_statement_table test_table = {"things", test_texts, TEST_SQL_COUNT, test_words};
+
+static const char *const other_texts[] = {"SELECT '{orders}'"};
+static const htt_statement_table other_table = {"others", other_texts, 1, NULL};
 
 static void test_statement__is_prepared_once_and_bound_by_letters(void **state) {
     (void)state;
@@ -413,10 +416,18 @@ static void test_statement__is_prepared_once_and_bound_by_letters(void **state) 
     assert_int_equal(htt_statement_step(db, &test_table, again, &row), HTT_OK);
     assert_true(row);
     assert_string_equal((const char *)sqlite3_column_text(again, 0),
-                        "integerrealnulltextblob{{none}9");
+                        "integerrealnulltextblob{{none}{nobody9");
     htt_statement_done(again);
     assert_int_equal(htt_statement_bind(db, &test_table, first, "d", htt_bytes("x", 1, HTT_ROW)),
                      HTT_TYPE);
+    assert_int_equal(
+        htt_statement_bind(db, &test_table, first, "d", htt_bytes("123456789", 9, HTT_INTEGER)),
+        HTT_TYPE);
+    assert_int_equal(htt_statement_bind(db, &test_table, first, "d", htt_bytes("x", 1, HTT_REAL)),
+                     HTT_TYPE);
+    assert_string_equal(htt_db_errmsg(db),
+                        "things: a value is no integer, real, text, blob or null as SQLite has "
+                        "them");
     assert_int_equal(htt_statement_bind(db, &test_table, first, "d", htt_real(2.5, scratch[1])),
                      HTT_OK);
     assert_int_equal(htt_statement_bind(db, &test_table, first, "dd", htt_null(), htt_text("x")),
@@ -427,6 +438,7 @@ static void test_statement__is_prepared_once_and_bound_by_letters(void **state) 
                      HTT_MISUSE);
     assert_int_equal(htt_statement_get(db, &test_table, TEST_WRONG, &again), HTT_SQL);
     assert_string_equal(htt_db_errmsg(db), "things: no such column: absent (SQLite 1)");
+    assert_int_equal(htt_statement_get(db, &other_table, 0, &again), HTT_OK);
     htt_statement_forget(db, &test_table);
     assert_int_equal(htt_db_close(db), HTT_OK);
     assert_int_equal(sqlite3_close(connection), SQLITE_OK);

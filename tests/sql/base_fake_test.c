@@ -139,9 +139,58 @@ static void test_fake__random_changes_and_scopes_match_a_model(void **state) {
     assert_int_equal(htt_db_close(db), HTT_OK);
 }
 
+static bool gate_refuses(size_t size) {
+    (void)size;
+    return false;
+}
+
+static void test_memory__sizes_at_the_borders(void **state) {
+    (void)state;
+    void *const empty = htt_memory_new(0);
+    assert_non_null(empty);
+    void *const resized = htt_memory_resize(empty, 0);
+    assert_non_null(resized);
+    htt_memory_gate = gate_refuses;
+    assert_null(htt_memory_new(1));
+    assert_null(htt_memory_resize(resized, 10));
+    assert_null(htt_memory_text("x"));
+    htt_memory_gate = NULL;
+    htt_memory_free(resized);
+    htt_memory_free(NULL);
+    assert_null(htt_memory_copy("x", SIZE_MAX));
+    char *const copy = htt_memory_copy(NULL, 0);
+    assert_string_equal(copy, "");
+    htt_memory_free(copy);
+}
+
+/* A walk goes on behind the key of a row that was removed while it stood there. */
+static void test_fake__a_walk_survives_the_removal_of_its_row(void **state) {
+    (void)state;
+    htt_db *db;
+    htt_fake_table *table;
+    htt_scope scope;
+    assert_int_equal(htt_db_open_fake(NULL, &db), HTT_OK);
+    assert_int_equal(htt_fake_table_get(db->fake, "t", &table), HTT_OK);
+    assert_int_equal(htt_scope_enter(db, &scope, HTT_SCOPE_DEFERRED), HTT_OK);
+    assert_int_equal(htt_fake_put(table, bytes(""), bytes("")), HTT_OK);
+    assert_int_equal(htt_fake_put(table, bytes("a"), bytes("")), HTT_OK);
+    assert_int_equal(htt_fake_put(table, bytes("b"), bytes("")), HTT_OK);
+    const htt_fake_row *const first = htt_fake_first(table, bytes(""));
+    const htt_fake_row *const second = htt_fake_next(table, first);
+    assert_int_equal(htt_fake_remove(table, bytes("a")), HTT_OK);
+    const htt_fake_row *const third = htt_fake_next(table, second);
+    assert_memory_equal(third->key.data, "b", 1);
+    assert_null(htt_fake_next(table, third));
+    htt_scope_rollback(db, &scope);
+    assert_int_equal(htt_fake_count(table), 0);
+    assert_int_equal(htt_db_close(db), HTT_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fake__rows_are_ordered_by_key),
+        cmocka_unit_test(test_memory__sizes_at_the_borders),
+        cmocka_unit_test(test_fake__a_walk_survives_the_removal_of_its_row),
         cmocka_unit_test(test_fake__random_changes_and_scopes_match_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,7 @@ static void test_open__what_does_not_fit_is_refused_by_name(void **state) {
 
 static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     static const htt_codec no_decode = {NULL, NULL, NULL, NULL, 1};
+    htt_codec half = *htt_codec_integer();
     static const htt_repo_methods no_find = {0};
     (void)state;
     htt_db *db;
@@ -123,6 +124,9 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
     htt_repo_spec_init(&spec, "t", &no_decode);
     expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
+    half.decode = NULL;
+    htt_repo_spec_init(&spec, "t", &half);
+    expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
     htt_repo_spec_init(&spec, "t", htt_codec_integer());
     spec.column_count = 2;
     expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
@@ -136,7 +140,35 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     expect_rc(db, htt_repo_open_store(db, &spec, &no_find, NULL, &repo), HTT_MISUSE);
     expect_text(db, "a store has find");
     int64_t count;
+    bool there;
+    void *object;
+    const htt_key key = htt_key_of_integer(1);
     assert_int_equal(htt_repo_count(NULL, &count), HTT_MISUSE);
+    assert_int_equal(htt_repo_get(NULL, key, &object), HTT_MISUSE);
+    assert_int_equal(htt_repo_contains(NULL, key, &there), HTT_MISUSE);
+    assert_int_equal(htt_repo_put(NULL, key, ""), HTT_MISUSE);
+    assert_int_equal(htt_repo_put_version(NULL, key, "", 0, NULL), HTT_MISUSE);
+    assert_int_equal(htt_repo_remove(NULL, key), HTT_MISUSE);
+    assert_int_equal(htt_repo_remove_version(NULL, key, 1), HTT_MISUSE);
+    assert_int_equal(htt_repo_each(NULL, NULL, NULL), HTT_MISUSE);
+    assert_int_equal(htt_repo_find_prefix(NULL, key, NULL, NULL), HTT_MISUSE);
+    htt_repo_methods lacking = htt_store_fake_methods;
+    lacking.contains = NULL;
+    expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
+    lacking = htt_store_fake_methods;
+    lacking.write = NULL;
+    expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
+    lacking = htt_store_fake_methods;
+    lacking.remove = NULL;
+    expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
+    lacking = htt_store_fake_methods;
+    lacking.count = NULL;
+    expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
+    lacking = htt_store_fake_methods;
+    lacking.scan = NULL;
+    expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
+    assert_int_equal(htt_db_set_error(db, HTT_CONFLICT, NULL), HTT_CONFLICT);
+    assert_string_equal(htt_db_errmsg(db), "");
     expect_ok(db, htt_repo_open(db, &spec, &repo));
     expect_rc(db, htt_db_close(db), HTT_MISUSE);
     expect_text(db, "repository 't'");

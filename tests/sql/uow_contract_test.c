@@ -271,6 +271,10 @@ static void test_identity__a_walk_gives_what_was_got_and_keeps_nothing_else(void
     for (int64_t id = 2; id <= 40; id++) {
         assert_ptr_equal(get(repo, id), get(repo, id));
     }
+    for (int64_t id = 1; id <= 40; id++) { /* wherever it stands in the map */
+        expect_ok(world->db, htt_repo_remove(repo, htt_key_of_integer(id)));
+    }
+    assert_int_equal(order_alive, 40);
     htt_uow_end(unit);
 }
 
