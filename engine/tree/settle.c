@@ -26,6 +26,7 @@
 enum {
     SETTLE_FULL = 4,      /* pages without room are made anew for one row in so many pages */
     SETTLE_LOADED = 32,   /* the same where this transaction made them: then once more is little */
+    SETTLE_ROOM = 16,     /* a page with less than this part of it free is one without room */
     SETTLE_ROWS_MIN = 4,  /* that go into one node; for fewer rows nothing is */
     SETTLE_AHEAD = 8,     /* entries are brought into the cache before they are looked at */
     SETTLE_DIGIT = 11     /* bits that a pass of the sort looks at */
@@ -229,9 +230,10 @@ static bool settle_is_many(const htt_settle *settle, uint32_t rows, uint32_t pag
     const htt_path *path = &settle->path;
     if (rows < SETTLE_ROWS_MIN)
         return false;
-    bool full = path->leaf_bytes != NULL &&
-                htt_data_free(path->leaf_bytes, settle->tree->view->page_size) <
-                    settle_entry(settle, settle->at)->size + HTT_DATA_SLOT_SIZE;
+    uint32_t page_size = settle->tree->view->page_size;
+    uint32_t size = settle_entry(settle, settle->at)->size + HTT_DATA_SLOT_SIZE;
+    uint32_t little = page_size / SETTLE_ROOM > size ? page_size / SETTLE_ROOM : size;
+    bool full = path->leaf_bytes != NULL && htt_data_free(path->leaf_bytes, page_size) < little;
     uint32_t each = settle->tree->stage->filter == NULL ? SETTLE_FULL : SETTLE_LOADED;
     return rows >= (full ? pages / each : pages);
 }
