@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "sql/htt_db.h"
+#include "sql/htt_uow.h"
 
 /* The functions of libhtt.so, not of the libhtt.a that this program is linked with. */
 typedef struct library {
@@ -25,6 +25,10 @@ typedef struct library {
     htt_rc (*close)(htt_db *db);
     htt_rc (*install)(htt_db *db, const char *part);
     const char *(*errmsg)(const htt_db *db);
+    htt_rc (*run)(htt_db *db, htt_uow_work *work, void *arg, const htt_uow_options *options);
+    htt_rc (*repo)(htt_uow *uow, const htt_repo_spec *spec, htt_repo **repo_out);
+    const htt_codec *(*codec)(void);
+    htt_rc (*put)(htt_repo *repo, htt_key key, const void *object);
 } library;
 
 static void *find(void *handle, const char *name) {
@@ -43,7 +47,36 @@ static library open_library(void *handle) {
     *(void **)&so.close = find(handle, "htt_db_close");
     *(void **)&so.install = find(handle, "htt_db_install");
     *(void **)&so.errmsg = find(handle, "htt_db_errmsg");
+    *(void **)&so.run = find(handle, "htt_uow_run");
+    *(void **)&so.repo = find(handle, "htt_uow_repo");
+    *(void **)&so.codec = find(handle, "htt_codec_text");
+    *(void **)&so.put = find(handle, "htt_repo_put");
     return so;
+}
+
+static htt_rc put_one(htt_uow *unit, void *arg) {
+    const library *const so = arg;
+    htt_repo_spec spec;
+    htt_repo *repo;
+    htt_repo_spec_init(&spec, "t", so->codec());
+    const htt_rc rc = so->repo(unit, &spec, &repo);
+    return rc == HTT_OK ? so->put(repo, htt_key_of_integer(7), "seven") : rc;
+}
+
+static void check_unit(const library *so, sqlite3 *connection, htt_db *db) {
+    sqlite3_stmt *statement;
+    assert_int_equal(so->run(db, put_one, (void *)so, NULL), HTT_NOTFOUND);
+    assert_non_null(strstr(so->errmsg(db), "main.t: there is no such table"));
+    assert_int_equal(sqlite3_exec(connection, "CREATE TABLE t(key PRIMARY KEY, value)", NULL, NULL,
+                                  NULL),
+                     SQLITE_OK);
+    assert_int_equal(so->run(db, put_one, (void *)so, NULL), HTT_OK);
+    assert_int_equal(sqlite3_prepare_v2(connection, "SELECT value FROM t WHERE key = 7", -1,
+                                        &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(statement, 0), "seven");
+    sqlite3_finalize(statement);
 }
 
 static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
@@ -82,6 +115,7 @@ static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     assert_int_equal(so.open(connection, &options, &db), HTT_OK);
     assert_int_equal(so.install(db, "nothing"), HTT_MISUSE);
     assert_string_equal(so.errmsg(db), "there is no part 'nothing' to be installed");
+    check_unit(&so, connection, db);
     assert_int_equal(so.close(db), HTT_OK);
     assert_int_equal(sqlite3_close(connection), SQLITE_OK);
     dlclose(handle);

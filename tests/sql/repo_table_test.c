@@ -139,6 +139,15 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     expect_rc(db, htt_repo_open_store(db, &spec, NULL, NULL, &repo), HTT_MISUSE);
     expect_rc(db, htt_repo_open_store(db, &spec, &no_find, NULL, &repo), HTT_MISUSE);
     expect_text(db, "a store has find");
+    expect_ok(db, htt_repo_open(db, &spec, &repo));
+    expect_rc(db, htt_db_close(db), HTT_MISUSE);
+    expect_text(db, "repository 't'");
+    htt_repo_close(repo);
+    expect_ok(db, htt_db_close(db));
+}
+
+static void test_call__without_a_repository_is_misuse(void **state) {
+    (void)state;
     int64_t count;
     bool there;
     void *object;
@@ -152,6 +161,17 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     assert_int_equal(htt_repo_remove_version(NULL, key, 1), HTT_MISUSE);
     assert_int_equal(htt_repo_each(NULL, NULL, NULL), HTT_MISUSE);
     assert_int_equal(htt_repo_find_prefix(NULL, key, NULL, NULL), HTT_MISUSE);
+    htt_repo_close(NULL);
+    htt_repo_forget(NULL);
+}
+
+static void test_open__a_store_without_a_function_is_refused(void **state) {
+    (void)state;
+    htt_db *db;
+    htt_repo *repo;
+    htt_repo_spec spec;
+    assert_int_equal(htt_db_open_fake(NULL, &db), HTT_OK);
+    htt_repo_spec_init(&spec, "t", htt_codec_integer());
     htt_repo_methods lacking = htt_store_fake_methods;
     lacking.contains = NULL;
     expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
@@ -169,10 +189,6 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     expect_rc(db, htt_repo_open_store(db, &spec, &lacking, NULL, &repo), HTT_MISUSE);
     assert_int_equal(htt_db_set_error(db, HTT_CONFLICT, NULL), HTT_CONFLICT);
     assert_string_equal(htt_db_errmsg(db), "");
-    expect_ok(db, htt_repo_open(db, &spec, &repo));
-    expect_rc(db, htt_db_close(db), HTT_MISUSE);
-    expect_text(db, "repository 't'");
-    htt_repo_close(repo);
     expect_ok(db, htt_db_close(db));
 }
 
@@ -511,6 +527,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open__what_does_not_fit_is_refused_by_name),
         cmocka_unit_test(test_open__specs_that_make_no_sense_are_refused),
+        cmocka_unit_test(test_call__without_a_repository_is_misuse),
+        cmocka_unit_test(test_open__a_store_without_a_function_is_refused),
         cmocka_unit_test(test_open__names_may_be_anything),
         cmocka_unit_test(test_open__shapes_that_differ_are_other_backings),
         cmocka_unit_test(test_put__leaves_columns_that_are_not_its_own),
