@@ -87,6 +87,17 @@ static void affinity_put_number(sqlite3_value *number, int type, htt_affinity af
     }
 }
 
+/*
+ * A text of UTF-8 as it is. Its bytes are asked for as a blob's, which they are as well: for a text
+ * that does not end in a NUL sqlite3_value_text would make a copy that does.
+ */
+static int affinity_put_bytes(sqlite3_value *value, htt_cell *cell) {
+    const void *const bytes = sqlite3_value_blob(value);
+    const size_t size = (size_t)sqlite3_value_bytes(value);
+    cell->datum = htt_bytes(bytes != NULL ? bytes : "", size, HTT_TEXT);
+    return bytes == NULL && size > 0 ? SQLITE_NOMEM : SQLITE_OK;
+}
+
 /* A number's text, or a text in which UTF-8 loses nothing. */
 static int affinity_put_utf8(sqlite3_value *value, htt_cell *cell) {
     const unsigned char *const text = sqlite3_value_text(value);
@@ -99,12 +110,13 @@ static int affinity_put_utf8(sqlite3_value *value, htt_cell *cell) {
 
 /* The value is text. */
 static int affinity_put_text(sqlite3_value *value, htt_surrogate_texts *texts, htt_cell *cell) {
-    if (sqlite3_value_encoding(value) != SQLITE_UTF8) {
-        cell->datum = htt_null();
-        const int rc = htt_surrogate_read(value, texts, &cell->datum);
-        if (rc != SQLITE_OK || cell->datum.type == HTT_TEXT) {
-            return rc;
-        }
+    if (sqlite3_value_encoding(value) == SQLITE_UTF8) {
+        return affinity_put_bytes(value, cell);
+    }
+    cell->datum = htt_null();
+    const int rc = htt_surrogate_read(value, texts, &cell->datum);
+    if (rc != SQLITE_OK || cell->datum.type == HTT_TEXT) {
+        return rc;
     }
     return affinity_put_utf8(value, cell);
 }
@@ -231,19 +243,16 @@ int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_surrogate_
     return affinity_put(value, affinity, AFFINITY_AS_KEY, texts, cell_out);
 }
 
-static void affinity_result_bytes(sqlite3_context *context, htt_datum value, bool utf16) {
-    const void *const bytes = value.size > 0 ? value.data : ""; /* NULL would be SQL's NULL */
-    if (utf16 && value.type == HTT_TEXT && htt_surrogate_result(context, value)) {
+static void affinity_result_bytes(sqlite3_context *context, htt_datum value,
+                                  const htt_results *results) {
+    if (results->utf16 && value.type == HTT_TEXT && htt_surrogate_result(context, value)) {
         return;
     }
-    if (value.type == HTT_TEXT) {
-        sqlite3_result_text64(context, bytes, value.size, SQLITE_TRANSIENT, SQLITE_UTF8);
-    } else {
-        sqlite3_result_blob64(context, bytes, value.size, SQLITE_TRANSIENT);
-    }
+    htt_lender_result(results->lender, context, value);
 }
 
-htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value, bool utf16) {
+htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value,
+                                 const htt_results *results) {
     int64_t integer;
     double real;
     htt_rc rc = HTT_OK;
@@ -261,18 +270,19 @@ htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value, bool
         }
         return rc;
     case HTT_TEXT:
-    case HTT_BLOB: affinity_result_bytes(context, value, utf16); return HTT_OK;
+    case HTT_BLOB: affinity_result_bytes(context, value, results); return HTT_OK;
     case HTT_NULL: sqlite3_result_null(context); return HTT_OK;
     default: return HTT_CORRUPT;
     }
 }
 
-htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key, bool utf16) {
+htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key,
+                               const htt_results *results) {
     bool is_real;
     int64_t integer;
     double real;
     if (key.type == HTT_TEXT || key.type == HTT_BLOB) {
-        affinity_result_bytes(context, key, utf16);
+        affinity_result_bytes(context, key, results);
         return HTT_OK;
     }
     const htt_rc rc = htt_key_number(key, &is_real, &integer, &real);

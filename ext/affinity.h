@@ -6,8 +6,11 @@
 #ifndef HTT_EXT_AFFINITY_H
 #define HTT_EXT_AFFINITY_H
 
+#include <stdbool.h>
+
 #include "api.h"
 #include "engine/htt.h"
+#include "lender.h"
 #include "surrogate.h"
 
 typedef enum htt_affinity {
@@ -36,11 +39,16 @@ int htt_affinity_value(sqlite3_value *value, htt_affinity affinity, htt_surrogat
 int htt_affinity_key(sqlite3_value *value, htt_affinity affinity, htt_surrogate_texts *texts,
                      htt_cell *cell_out);
 
-/*
- * Gives a stored value, or a stored key, to SQLite, whose databases are UTF-16 or not.
- * HTT_CORRUPT: bytes that nobody writes.
- */
-htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value, bool utf16);
-htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key, bool utf16);
+/* How values go to SQLite. */
+typedef struct htt_results {
+    htt_lender *lender; /* owned */
+    bool utf16;         /* the databases are, as of the last table that was connected */
+} htt_results;
+
+/* Gives a stored value, or a stored key, to SQLite. HTT_CORRUPT: bytes that nobody writes. */
+htt_rc htt_affinity_result_value(sqlite3_context *context, htt_datum value,
+                                 const htt_results *results);
+htt_rc htt_affinity_result_key(sqlite3_context *context, htt_datum key,
+                               const htt_results *results);
 
 #endif

@@ -18,9 +18,12 @@
 
 htt_registry *htt_registry_new(sqlite3 *db) {
     htt_registry *const registry = sqlite3_malloc64(sizeof *registry);
-    if (registry != NULL) {
-        *registry = (htt_registry){.db = db, .references = 1};
+    htt_lender *const lender = registry == NULL ? NULL : htt_lender_new();
+    if (lender == NULL) {
+        sqlite3_free(registry);
+        return NULL;
     }
+    *registry = (htt_registry){.db = db, .references = 1, .results = {.lender = lender}};
     return registry;
 }
 
@@ -36,6 +39,7 @@ void htt_registry_release(void *pointer) {
     if (registry->references == 0) {
         assert(registry->connections == NULL);
         assert(registry->tables == NULL);
+        htt_lender_free(registry->results.lender);
         sqlite3_free(registry);
     }
 }

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "affinity.h"
 #include "api.h"
 #include "arguments.h"
 #include "engine/htt_host.h"
@@ -37,7 +38,7 @@ struct htt_registry {
     unsigned references;         /* of the module and the functions */
     htt_connection *connections; /* list, the newest first */
     struct htt_table *tables;    /* list, the newest first */
-    bool utf16;                  /* the databases are, as of the last table that was connected */
+    htt_results results;         /* how values go to SQLite */
     bool witness_joined;         /* the witness is in the running transaction (witness.h) */
 };
 

@@ -44,7 +44,7 @@ struct htt_scan {
     htt_plan plan;              /* of the running query */
     bool wants_values;          /* other columns than the key are used */
     bool eof;                   /* behind the last row */
-    htt_walk *walk;             /* FULL: the walk over all rows; owned */
+    htt_walk *walk;             /* FULL, COUNT: the walk over all rows; owned */
     htt_key_list list;          /* POINT and LIST: the keys */
     size_t at;                  /* POINT and LIST: the next key */
     size_t batch_start;         /* the first key of the batch */
@@ -252,12 +252,20 @@ static int scan_load_key(htt_scan *scan) {
 
 static int scan_step_walk(htt_scan *scan) {
     assert(scan->walk != NULL);
-    const htt_rc rc = htt_walk_next(scan->walk, &scan->key);
-    scan->eof = rc == HTT_NOTFOUND;
-    if (rc != HTT_OK && rc != HTT_NOTFOUND) {
-        scan->eof = true;
+    const htt_rc rc = scan->plan == HTT_PLAN_COUNT ? htt_walk_skip(scan->walk)
+                                                   : htt_walk_next(scan->walk, &scan->key);
+    scan->eof = rc != HTT_OK;
+    return rc == HTT_OK || rc == HTT_NOTFOUND ? SQLITE_OK
+                                              : scan_fail(scan, rc, htt_walk_errmsg(scan->walk));
+}
+
+/* COUNT: a column of the current row is asked for after all. */
+static int scan_look(htt_scan *scan) {
+    const htt_rc rc = htt_walk_arrive(scan->walk, &scan->key);
+    if (rc != HTT_OK) {
         return scan_fail(scan, rc, htt_walk_errmsg(scan->walk));
     }
+    scan->plan = HTT_PLAN_FULL;
     return SQLITE_OK;
 }
 
@@ -345,7 +353,7 @@ int htt_scan_next(sqlite3_vtab_cursor *cursor) {
     htt_scan *const scan = (htt_scan *)cursor;
     assert(!scan->eof);
     scan_forget_row(scan);
-    return scan->plan == HTT_PLAN_FULL ? scan_step_walk(scan) : scan_step_list(scan);
+    return scan->walk != NULL ? scan_step_walk(scan) : scan_step_list(scan);
 }
 
 /* ----------------------------------------------------------------- filter */
@@ -386,7 +394,8 @@ int htt_scan_filter(sqlite3_vtab_cursor *cursor, int plan, const char *words, in
         scan_release(scan);
     }
     switch (scan->plan) {
-    case HTT_PLAN_FULL: return scan_begin_walk(scan);
+    case HTT_PLAN_FULL:
+    case HTT_PLAN_COUNT: return scan_begin_walk(scan);
     case HTT_PLAN_POINT:
         assert(argc == 1);
         rc = htt_key_list_read_one(&scan->list, argv[0], affinity);
@@ -410,7 +419,7 @@ int htt_scan_eof(sqlite3_vtab_cursor *cursor) {
 static int scan_result_value(htt_scan *scan, sqlite3_context *context, uint32_t index) {
     htt_datum column = htt_null();
     htt_rc rc = HTT_OK;
-    const bool utf16 = scan->connection->registry->utf16;
+    const htt_results *const results = &scan->connection->registry->results;
     if (!scan->has_value) {
         const int code = scan_load_value(scan);
         if (code != SQLITE_OK) {
@@ -426,7 +435,7 @@ static int scan_result_value(htt_scan *scan, sqlite3_context *context, uint32_t 
         }
         rc = rc == HTT_OK ? htt_row_column(&scan->row, index, &column) : rc;
     }
-    rc = rc == HTT_OK ? htt_affinity_result_value(context, column, utf16) : rc;
+    rc = rc == HTT_OK ? htt_affinity_result_value(context, column, results) : rc;
     if (rc == HTT_OK) {
         return SQLITE_OK;
     }
@@ -440,12 +449,18 @@ int htt_scan_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int c
     assert(column >= 0);
     assert(column < declaration->count);
     if (scan_is_cut(scan)) {
-        if (scan->plan == HTT_PLAN_FULL) {
+        if (scan->walk != NULL) {
             return scan_fail(scan, HTT_ABORTED, "");
         }
         scan->has_value = false; /* the key is a copy */
         scan->has_row = false;
         scan->batch_end = 0;
+    }
+    if (scan->plan == HTT_PLAN_COUNT) {
+        const int rc = scan_look(scan);
+        if (rc != SQLITE_OK) {
+            return rc;
+        }
     }
     if (column != declaration->key) {
         if (sqlite3_vtab_nochange(context)) {
@@ -460,7 +475,8 @@ int htt_scan_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int c
             return rc;
         }
     }
-    if (htt_affinity_result_key(context, scan->key, scan->connection->registry->utf16) != HTT_OK) {
+    if (htt_affinity_result_key(context, scan->key, &scan->connection->registry->results) !=
+        HTT_OK) {
         return htt_rc_say(&scan->base.pVtab->zErrMsg, SQLITE_CORRUPT_VTAB,
                           "%s: the key of a row is not sound", scan->connection->name);
     }

@@ -212,15 +212,17 @@ static int changes_eof(sqlite3_vtab_cursor *base) {
 /* ----------------------------------------------------------------- columns */
 
 /* As the outbox keeps it, but for text. */
-static htt_rc changes_result_raw(sqlite3_context *context, htt_datum value, bool utf16) {
+static htt_rc changes_result_raw(sqlite3_context *context, htt_datum value,
+                                 const htt_results *results) {
     return htt_affinity_result_value(
         context, value.type == HTT_ROW ? htt_bytes(value.data, value.size, HTT_BLOB) : value,
-        utf16);
+        results);
 }
 
 static htt_rc changes_result(const changes_cursor *cursor, sqlite3_context *context, int column) {
     const htt_outbox_row *const row = &cursor->feed.row;
-    const bool utf16 = ((const changes_table *)cursor->base.pVtab)->registry->utf16;
+    const htt_results *const results =
+        &((const changes_table *)cursor->base.pVtab)->registry->results;
     const sqlite3_int64 seq = (sqlite3_int64)row->seq;
     switch (column) {
     case CHANGES_SEQ: sqlite3_result_int64(context, seq); break;
@@ -230,11 +232,11 @@ static htt_rc changes_result(const changes_cursor *cursor, sqlite3_context *cont
     case CHANGES_OP:
         sqlite3_result_text(context, row->op == HTT_OP_DEL ? "delete" : "put", -1, SQLITE_STATIC);
         break;
-    case CHANGES_KEY: return htt_affinity_result_key(context, row->key, utf16);
+    case CHANGES_KEY: return htt_affinity_result_key(context, row->key, results);
     case CHANGES_VALUE:
         return row->op == HTT_OP_ROW ? htt_function_row_result(context, row->value)
-                                     : htt_affinity_result_value(context, row->value, utf16);
-    case CHANGES_RAW: return changes_result_raw(context, row->value, utf16);
+                                     : htt_affinity_result_value(context, row->value, results);
+    case CHANGES_RAW: return changes_result_raw(context, row->value, results);
     case CHANGES_TABLE:
         sqlite3_result_text(context, cursor->table, -1, SQLITE_TRANSIENT);
         break;

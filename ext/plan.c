@@ -6,6 +6,10 @@
  *   POINT  key = x, key IS x    x              1.5            1          yes
  *   LIST   key IN (...)         the list       1.5 for each   25 or all  no
  *   FULL   none                 -              1.2 for each   all        no
+ *   COUNT  none                 -              1.2 for each   all        no
+ *
+ * COUNT is FULL where no column is used, as for count(*). SQLite may ask for the key all the same
+ * (DELETE, RIGHT JOIN); then it goes on as FULL.
  *
  * A constraint counts only where SQLite would compare with BINARY. It is omitted (SQLite does not
  * test the rows again) where a lookup under the key's affinity finds exactly what SQLite's own
@@ -28,6 +32,7 @@ static const char *const plan_words[] = {
     [HTT_PLAN_FULL] = "all rows",
     [HTT_PLAN_POINT] = "one key",
     [HTT_PLAN_LIST] = "each key of a list",
+    [HTT_PLAN_COUNT] = "all rows, unread",
 };
 
 static bool plan_omits(const htt_table *table) {
@@ -72,7 +77,7 @@ int htt_plan_choose(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     htt_table *const table = (htt_table *)vtab;
     const uint64_t rows = htt_connection_estimate(table->connection);
     const double full_cost = PLAN_COST_START + PLAN_COST_ROW * (double)rows;
-    htt_plan plan = HTT_PLAN_FULL;
+    htt_plan plan = info->colUsed == 0 ? HTT_PLAN_COUNT : HTT_PLAN_FULL;
     const int found = plan_find(table, info, &plan);
     if (found >= 0) {
         info->aConstraintUsage[found].argvIndex = 1;
@@ -93,6 +98,7 @@ int htt_plan_choose(sqlite3_vtab *vtab, sqlite3_index_info *info) {
         break;
     }
     case HTT_PLAN_FULL:
+    case HTT_PLAN_COUNT:
         info->estimatedCost = full_cost;
         info->estimatedRows = rows < INT64_MAX ? (sqlite3_int64)rows : INT64_MAX;
         break;

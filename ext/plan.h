@@ -10,7 +10,8 @@
 typedef enum htt_plan {
     HTT_PLAN_FULL = 1,  /* every row, in no order */
     HTT_PLAN_POINT = 2, /* the row of one key */
-    HTT_PLAN_LIST = 3   /* the rows of a list of keys */
+    HTT_PLAN_LIST = 3,  /* the rows of a list of keys */
+    HTT_PLAN_COUNT = 4  /* every row, but nothing of it */
 } htt_plan;
 
 enum {

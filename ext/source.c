@@ -144,6 +144,10 @@ struct htt_walk {
     bool tree_done;            /* the rows of the tree have all been given */
     size_t next;               /* entry of the overlay to be looked at */
     const htt_change *current; /* the row, if it is of the overlay; NULL = the cursor's */
+    uint64_t tree_rows;        /* rows of the tree at its begin */
+    uint64_t skipped;          /* rows that were not looked at */
+    uint64_t sure;             /* rows that are there behind them, at least */
+    bool counted;              /* there are not more than those */
 };
 
 htt_rc htt_walk_open(const htt_source *source, htt_walk **walk_out) {
@@ -154,7 +158,12 @@ htt_rc htt_walk_open(const htt_source *source, htt_walk **walk_out) {
     *walk = (htt_walk){.source = *source};
     walk->source.length = source_length(source);
     walk->mark = htt_source_mark(&walk->source);
-    const htt_rc rc = htt_cursor_open(source->txn, &walk->cursor);
+    htt_rc rc = htt_count(source->txn, &walk->tree_rows);
+    /* An entry of the overlay takes away one row at most. */
+    const size_t length = walk->source.length;
+    walk->sure = walk->tree_rows > length ? walk->tree_rows - length : 0;
+    walk->counted = length == 0;
+    rc = rc == HTT_OK ? htt_cursor_open(source->txn, &walk->cursor) : rc;
     if (rc != HTT_OK) {
         sqlite3_free(walk);
         return rc;
@@ -215,6 +224,43 @@ htt_rc htt_walk_value(htt_walk *walk, htt_datum *value_out) {
     }
     return walk->tree_done ? walk_fail(walk, HTT_MISUSE)
                            : htt_cursor_value(walk->cursor, value_out);
+}
+
+/* How many rows there are is asked for late: whoever wants one row need not wait for it. */
+static htt_rc walk_count(htt_walk *walk) {
+    uint64_t rows;
+    if (htt_source_mark(&walk->source) != walk->mark) {
+        return HTT_ABORTED;
+    }
+    const htt_rc rc = htt_source_count(&walk->source, &rows);
+    if (rc == HTT_OK) {
+        walk->sure = rows > walk->skipped ? rows - walk->skipped : 0;
+        walk->counted = true;
+    }
+    return rc;
+}
+
+htt_rc htt_walk_skip(htt_walk *walk) {
+    if (walk->sure == 0) {
+        walk->rc = walk->counted ? HTT_OK : walk_count(walk);
+        if (walk->rc != HTT_OK || walk->sure == 0) {
+            return walk->rc != HTT_OK ? walk->rc : walk_fail(walk, HTT_NOTFOUND);
+        }
+    }
+    walk->sure--;
+    walk->skipped++;
+    return HTT_OK;
+}
+
+htt_rc htt_walk_arrive(htt_walk *walk, htt_datum *key_out) {
+    htt_rc rc = HTT_MISUSE;
+    for (; walk->skipped > 0; walk->skipped--) {
+        rc = htt_walk_next(walk, key_out);
+        if (rc != HTT_OK) { /* HTT_NOTFOUND: the file says that it has more rows */
+            return walk_fail(walk, rc == HTT_NOTFOUND ? HTT_CORRUPT : rc);
+        }
+    }
+    return rc;
 }
 
 const char *htt_walk_errmsg(const htt_walk *walk) {

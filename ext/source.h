@@ -48,6 +48,12 @@ typedef struct htt_walk htt_walk;
 htt_rc htt_walk_open(const htt_source *source, htt_walk **walk_out);
 htt_rc htt_walk_next(htt_walk *walk, htt_datum *key_out);
 htt_rc htt_walk_value(htt_walk *walk, htt_datum *value_out);
+/*
+ * To the next row without looking at it: no page is touched, and damage in one is not noticed.
+ * htt_walk_arrive looks at the row after all; the walk goes on with htt_walk_next then.
+ */
+htt_rc htt_walk_skip(htt_walk *walk);
+htt_rc htt_walk_arrive(htt_walk *walk, htt_datum *key_out);
 const char *htt_walk_errmsg(const htt_walk *walk);
 void htt_walk_close(htt_walk *walk);
 

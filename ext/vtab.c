@@ -96,7 +96,7 @@ static int vtab_begin(htt_table *table, int argc, const char *const *argv, char 
         return htt_rc_say(message_out, SQLITE_ERROR,
                           "an htt table cannot be in temp: its file would outlive it");
     }
-    int rc = htt_surrogate_find_encoding(table->registry->db, &table->registry->utf16);
+    int rc = htt_surrogate_find_encoding(table->registry->db, &table->registry->results.utf16);
     rc = rc == SQLITE_OK ? htt_arguments_parse(argc, argv, &table->arguments, message_out) : rc;
     rc = rc == SQLITE_OK ? vtab_declare(table, message_out) : rc;
     if (rc == SQLITE_OK) {

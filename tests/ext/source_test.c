@@ -241,6 +241,38 @@ static void check_walk(const world *w, const htt_source *source) {
     htt_walk_close(walk);
 }
 
+/* Some rows are not looked at: as many as there are, and the rest is the rest of a whole walk. */
+static void check_skips(world *w, const htt_source *source, size_t rows) {
+    bool all[WORLD_KEYS] = {false};
+    bool seen[WORLD_KEYS] = {false};
+    const size_t skipped = world_random(w, rows + 1);
+    htt_walk *whole = NULL;
+    htt_walk *walk = NULL;
+    htt_datum expected;
+    htt_datum key;
+    assert_int_equal(htt_walk_open(source, &whole), HTT_OK);
+    assert_int_equal(htt_walk_open(source, &walk), HTT_OK);
+    for (size_t i = 0; i < skipped; i++) {
+        assert_int_equal(htt_walk_skip(walk), HTT_OK);
+        assert_int_equal(htt_walk_next(whole, &expected), HTT_OK);
+    }
+    if (skipped == rows) {
+        assert_int_equal(htt_walk_skip(walk), HTT_NOTFOUND);
+        assert_int_equal(htt_walk_skip(walk), HTT_NOTFOUND);
+    }
+    if (skipped > 0) {
+        assert_int_equal(htt_walk_arrive(walk, &key), HTT_OK);
+        check_datum(key, expected);
+    }
+    while (check_step(w, whole, source->length, all)) {
+    }
+    while (check_step(w, walk, source->length, seen)) {
+    }
+    assert_memory_equal(seen, all, sizeof seen);
+    htt_walk_close(walk);
+    htt_walk_close(whole);
+}
+
 static void check_all(world *w, htt_txn *txn, size_t length) {
     const htt_source source = {txn, w->overlay, length};
     uint64_t rows = 0;
@@ -256,6 +288,7 @@ static void check_all(world *w, htt_txn *txn, size_t length) {
     check_many(w, &source, 1);
     check_many(w, &source, 0);
     check_walk(w, &source);
+    check_skips(w, &source, rows);
 }
 
 /* ------------------------------------------------------------------ tests */
@@ -364,6 +397,8 @@ static void test_source__a_walk_ends_when_what_it_walks_over_was_cut_off(void **
         const htt_source source = {txn, w->overlay, 2};
         assert_int_equal(htt_walk_open(&source, &walk), HTT_OK);
         assert_int_equal(htt_walk_next(walk, &datum), HTT_OK);
+        htt_walk *unread = NULL;
+        assert_int_equal(htt_walk_open(&source, &unread), HTT_OK);
         world_cut(w, 1);
         for (int i = 0; again == 1 && i < 3; i++) {
             world_change(w, 2, false); /* other rows took the place */
@@ -372,6 +407,13 @@ static void test_source__a_walk_ends_when_what_it_walks_over_was_cut_off(void **
         assert_int_equal(htt_walk_next(walk, &datum), HTT_ABORTED);
         assert_string_equal(htt_walk_errmsg(walk), htt_strerror(HTT_ABORTED));
         htt_walk_close(walk);
+        htt_rc rc = HTT_OK; /* rows that are there for certain, then it cannot tell any more */
+        for (int i = 0; rc == HTT_OK && i < WORLD_KEYS; i++) {
+            rc = htt_walk_skip(unread);
+        }
+        assert_int_equal(rc, HTT_ABORTED);
+        assert_string_equal(htt_walk_errmsg(unread), htt_strerror(HTT_ABORTED));
+        htt_walk_close(unread);
     }
     htt_abort(txn);
     world_close(w);
