@@ -196,8 +196,9 @@ int htt_host_file_kind(htt_host_file *file, const char *htt_path, htt_host_kind 
 
 int htt_host_file_version(htt_host_file *file, uint32_t *version_out) {
     unsigned version = 0;
-    const int rc =
-        sqlite3_file_control(file->db, file->schema, SQLITE_FCNTL_DATA_VERSION, &version);
+    /* No name is the main database, and nothing to look for. */
+    const char *const schema = strcmp(file->schema, "main") == 0 ? NULL : file->schema;
+    const int rc = sqlite3_file_control(file->db, schema, SQLITE_FCNTL_DATA_VERSION, &version);
     if (rc == SQLITE_OK) {
         *version_out = version;
     }

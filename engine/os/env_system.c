@@ -336,7 +336,8 @@ static void env_unlock(void *context, htt_file *file, uint64_t offset) {
 static uint64_t env_now_ms(void *context) {
     (void)context;
     struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    /* Some milliseconds late, and a fifth of the price: statements ask it. */
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 

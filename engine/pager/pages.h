@@ -104,6 +104,12 @@ typedef struct htt_pages_front {
     _Atomic(htt_pages_map *) map; /* the newest; NULL: none yet, or cached mode */
 } htt_pages_front;
 
+/* It reads by mapping, and has done so. */
+static inline bool htt_pages_is_mapped(const htt_pages *pages) {
+    const htt_pages_front *front = (const htt_pages_front *)pages;
+    return atomic_load_explicit(&front->map, memory_order_acquire) != NULL;
+}
+
 /* A page that is mapped, in range, and verified with the stamp that it has now; else NULL. */
 static inline const uint8_t *htt_pages_peek(htt_pages *pages, const htt_snapshot *snapshot,
                                             uint32_t number) {

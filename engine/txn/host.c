@@ -266,11 +266,38 @@ htt_rc htt_host_check_root(htt_store *store, const htt_host_root *given) {
     return host_result(store, rc, &error);
 }
 
-static htt_rc host_read_line(htt_store *store, const htt_root *root, htt_error *error) {
+/* Is txn->base in the file's line? If so the meta pages that say it are noted. */
+static htt_rc host_read_line(htt_txn *txn, htt_error *error) {
+    const htt_store *const store = txn->store;
     htt_meta meta;
-    const htt_rc rc = htt_keeper_meta_read(store->keeper, false, &meta, error);
+    uint64_t generation;
 
-    return rc == HTT_OK ? htt_host_check_line(store, &meta, root, error) : rc;
+    htt_rc rc = htt_keeper_meta_read_at(store->keeper, false, &meta, &generation, error);
+    if (rc == HTT_OK)
+        rc = htt_host_check_line(store, &meta, &txn->base, error);
+    txn->line_generation = rc == HTT_OK ? generation : 0;
+    return rc;
+}
+
+/*
+ * The root of the last time, and the meta pages are those that knew it: then all there is to do is
+ * to pin it. Pins first, then looks, as host_read. False: host_read has to be asked.
+ */
+static bool host_read_again(htt_txn *txn, const htt_host_root *root) {
+    htt_store *const store = txn->store;
+    htt_pin *const pin = txn->parked;
+
+    if (pin == NULL || txn->line_generation == 0 || !htt_pages_is_mapped(store->pages) ||
+        memcmp(txn->line_record, root->record, sizeof txn->line_record) != 0 ||
+        !htt_pinboard_unpark(&store->board, pin, txn->base.self.epoch))
+        return false;
+    if (!htt_keeper_meta_is_at(store->keeper, txn->line_generation)) {
+        htt_pinboard_park(&store->board, pin);
+        return false;
+    }
+    txn->pin = pin;
+    txn->parked = NULL;
+    return true;
 }
 
 /* Pins first, then looks: who overwrites pages looks at pins after it has said so. */
@@ -278,9 +305,11 @@ static htt_rc host_read(htt_txn *txn, const htt_host_root *root, htt_error *erro
     htt_store *const store = txn->store;
     htt_error other = {0};
 
+    txn->line_generation = 0;
     htt_rc rc = htt_host_decode(root, &txn->base, error);
     if (rc != HTT_OK)
         return rc;
+    memcpy(txn->line_record, root->record, sizeof txn->line_record);
     rc = htt_txn_pin_base(txn, error);
     if (rc == HTT_SNAPSHOT)
         (void)htt_error_set(error, HTT_SNAPSHOT,
@@ -288,7 +317,7 @@ static htt_rc host_read(htt_txn *txn, const htt_host_root *root, htt_error *erro
                             "transaction", store->path);
     if (rc != HTT_OK && rc != HTT_SNAPSHOT && rc != HTT_CORRUPT)
         return rc;
-    const htt_rc line = host_read_line(store, &txn->base, rc == HTT_OK ? error : &other);
+    const htt_rc line = host_read_line(txn, rc == HTT_OK ? error : &other);
     if (rc == HTT_OK) {
         if (line != HTT_OK)
             htt_reset(txn);
@@ -332,6 +361,8 @@ htt_rc htt_host_renew(htt_txn *txn, const htt_host_root *root) {
     if (rc != HTT_OK)
         return rc;
     htt_reset(txn);
+    if (host_read_again(txn, root))
+        return HTT_OK;
     rc = host_read(txn, root, &txn->error);
     return htt_txn_leave(txn, rc);
 }
@@ -341,10 +372,13 @@ void htt_host_rest(htt_txn *txn) {
         htt_store_check_process(txn->store, NULL) != HTT_OK)
         return;
     htt_txn_forget(txn);
-    (void)pthread_mutex_lock(&txn->store->mutex);
+    const bool alone = txn->pin->own && txn->pin->users == 1;
+    if (!alone)
+        (void)pthread_mutex_lock(&txn->store->mutex);
     htt_pinboard_rest(&txn->store->board, txn->pin);
     txn->resting = true;
-    (void)pthread_mutex_unlock(&txn->store->mutex);
+    if (!alone)
+        (void)pthread_mutex_unlock(&txn->store->mutex);
 }
 
 htt_rc htt_host_wake(htt_txn *txn) {
@@ -358,10 +392,13 @@ htt_rc htt_host_wake(htt_txn *txn) {
     const htt_rc rc = htt_store_check_process(txn->store, &txn->error);
     if (rc != HTT_OK)
         return rc;
-    (void)pthread_mutex_lock(&txn->store->mutex);
+    const bool alone = txn->pin->own && txn->pin->users == 1;
+    if (!alone)
+        (void)pthread_mutex_lock(&txn->store->mutex);
     const bool kept = htt_pinboard_wake(&txn->store->board, txn->pin);
     txn->resting = false;
-    (void)pthread_mutex_unlock(&txn->store->mutex);
+    if (!alone)
+        (void)pthread_mutex_unlock(&txn->store->mutex);
     if (kept)
         return HTT_OK;
     htt_reset(txn);

@@ -73,6 +73,11 @@ const htt_meta *htt_keeper_meta_current(const htt_keeper *keeper);
 
 /* A copy of the newest meta page, read anew if it has changed (or `fresh`). Any thread. */
 htt_rc htt_keeper_meta_read(htt_keeper *keeper, bool fresh, htt_meta *meta_out, htt_error *error);
+/* The same, and a mark of the meta pages as they are; 0 = they have none now. */
+htt_rc htt_keeper_meta_read_at(htt_keeper *keeper, bool fresh, htt_meta *meta_out,
+                               uint64_t *mark_out, htt_error *error);
+/* They are as they were when this mark was given out. Not for 0. Thread-safe. */
+bool htt_keeper_meta_is_at(const htt_keeper *keeper, uint64_t mark);
 
 /* How many bytes may be written between two syncs with sync = normal; for tests. */
 void htt_keeper_meta_set_unsynced_max(htt_keeper *keeper, uint64_t bytes);

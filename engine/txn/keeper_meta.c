@@ -34,11 +34,16 @@
 
 /* ---------------------------------------------------------------- reading */
 
-static bool keeper_cache_good(const keeper_meta *keeper) {
-    if (!keeper->cached || keeper->options.lock == NULL)
-        return false;
+/* A writer that is at work on a meta page has not changed anything yet. */
+static bool keeper_is_generation(const keeper_meta *keeper, uint64_t generation) {
     const uint64_t now = atomic_load(&keeper->options.lock->area->generation);
-    return now == keeper->generation || now == keeper->generation + 1;
+
+    return now == generation || now == generation + 1;
+}
+
+static bool keeper_cache_good(const keeper_meta *keeper) {
+    return keeper->cached && keeper->options.lock != NULL &&
+           keeper_is_generation(keeper, keeper->generation);
 }
 
 /* One try. *settled_out: nobody was writing a meta page meanwhile. */
@@ -102,7 +107,13 @@ static htt_rc keeper_newest(htt_keeper *base, bool fresh, htt_root *root_out, ht
     return rc;
 }
 
-htt_rc htt_keeper_meta_read(htt_keeper *base, bool fresh, htt_meta *meta_out, htt_error *error) {
+bool htt_keeper_meta_is_at(const htt_keeper *base, uint64_t mark) {
+    assert(mark != 0);
+    return keeper_is_generation((const keeper_meta *)base, mark);
+}
+
+htt_rc htt_keeper_meta_read_at(htt_keeper *base, bool fresh, htt_meta *meta_out,
+                               uint64_t *mark_out, htt_error *error) {
     keeper_meta *const keeper = (keeper_meta *)base;
     htt_rc rc = HTT_OK;
 
@@ -111,8 +122,15 @@ htt_rc htt_keeper_meta_read(htt_keeper *base, bool fresh, htt_meta *meta_out, ht
         rc = keeper_load(keeper, error);
     if (rc == HTT_OK)
         *meta_out = keeper->metas.meta[keeper->metas.newest];
+    *mark_out = keeper->cached && keeper->options.lock != NULL ? keeper->generation : 0;
     (void)pthread_mutex_unlock(&keeper->mutex);
     return rc;
+}
+
+htt_rc htt_keeper_meta_read(htt_keeper *base, bool fresh, htt_meta *meta_out, htt_error *error) {
+    uint64_t mark;
+
+    return htt_keeper_meta_read_at(base, fresh, meta_out, &mark, error);
 }
 
 /* ---------------------------------------------------------------- writing */

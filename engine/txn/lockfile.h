@@ -160,7 +160,7 @@ htt_rc htt_lockfile_take_slot(htt_lockfile *lock, uint32_t *slot_out, htt_error 
 static inline bool htt_lockfile_pin(htt_lockfile *lock, uint32_t slot, uint64_t epoch) {
     htt_lock_slot *const place = &lock->area->slots[slot];
 
-    assert(lock->own[slot / 64] >> (slot % 64) & 1);
+    assert(slot < HTT_LOCK_SLOTS);
     atomic_store_explicit(&place->epoch, epoch, memory_order_relaxed);
     /* Sequentially consistent, both: pairs with htt_lockfile_reuse_limit. */
     atomic_store(&place->state, HTT_SLOT_ACTIVE);
@@ -177,7 +177,7 @@ static inline void htt_lockfile_unpin(htt_lockfile *lock, uint32_t slot) {
 static inline void htt_lockfile_rest(htt_lockfile *lock, uint32_t slot, uint64_t now_ms) {
     htt_lock_slot *const place = &lock->area->slots[slot];
 
-    assert(lock->own[slot / 64] >> (slot % 64) & 1);
+    assert(slot < HTT_LOCK_SLOTS);
     atomic_store_explicit(&place->since, now_ms, memory_order_relaxed);
     atomic_store(&place->state, HTT_SLOT_IDLE);
 }

@@ -12,9 +12,12 @@
 static htt_pin *pinboard_find(const htt_pinboard *board, uint64_t epoch) {
     htt_pin *pin = board->live;
 
-    for (int i = 0; i < PINBOARD_LOOK && pin != NULL; i++, pin = pin->next) {
+    for (int i = 0; i < PINBOARD_LOOK && pin != NULL; pin = pin->next) {
+        if (pin->own)
+            continue; /* its fields belong to another thread */
         if (pin->epoch == epoch && !pin->lost)
             return pin;
+        i++;
     }
     return NULL;
 }
@@ -25,7 +28,7 @@ static htt_pin *pinboard_find(const htt_pinboard *board, uint64_t epoch) {
  */
 static htt_pin *pinboard_find_older(const htt_pinboard *board, uint64_t epoch) {
     for (htt_pin *pin = board->live; pin != NULL; pin = pin->next) {
-        if (pin->epoch <= epoch && !pin->lost)
+        if (!pin->own && pin->epoch <= epoch && !pin->lost)
             return pin;
     }
     return NULL;
@@ -96,6 +99,44 @@ htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
     return HTT_OK;
 }
 
+htt_rc htt_pinboard_take_own(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
+                             htt_error *error) {
+    htt_pin *pin;
+
+    assert(board->lock != NULL);
+    const htt_rc rc = pinboard_get_spare(board, &pin, error);
+    if (rc != HTT_OK)
+        return rc;
+    if (!htt_pinboard_unpark(board, pin, epoch)) {
+        pin->next = board->spare;
+        board->spare = pin;
+        return HTT_SNAPSHOT;
+    }
+    pin->users = 1;
+    pin->own = true;
+    pin->next = board->live;
+    board->live = pin;
+    *pin_out = pin;
+    return HTT_OK;
+}
+
+void htt_pinboard_park(htt_pinboard *board, htt_pin *pin) {
+    assert(pin->own);
+    assert(pin->users == 1);
+    htt_lockfile_unpin(board->lock, pin->slot);
+    pin->resting = 0;
+}
+
+bool htt_pinboard_unpark(htt_pinboard *board, htt_pin *pin, uint64_t epoch) {
+    assert(epoch > 0);
+    assert(epoch != HTT_NO_PIN);
+    if (!htt_lockfile_pin(board->lock, pin->slot, epoch))
+        return false;
+    pin->epoch = epoch;
+    pin->lost = false;
+    return true;
+}
+
 static void pinboard_rest_slot(htt_pinboard *board, const htt_pin *pin) {
     if (board->lock != NULL && !pin->lost)
         htt_lockfile_rest(board->lock, pin->slot, board->env->now_ms(board->env->context));
@@ -136,6 +177,7 @@ void htt_pinboard_give(htt_pinboard *board, htt_pin *pin) {
     if (board->lock != NULL)
         htt_lockfile_unpin(board->lock, pin->slot);
     pin->lost = false;
+    pin->own = false;
     pin->next = board->spare;
     board->spare = pin;
 }

@@ -8,7 +8,11 @@
  * has a page cache of its own instead, so that pages of different states never meet in one cache,
  * and a page that was reused shows by its stamp.
  *
- * Not thread-safe: the store's mutex guards it.
+ * An "own" pin is never shared with another transaction. While its transaction is its only user,
+ * it is rested, woken, parked and unparked by that transaction's thread without the mutex: that
+ * touches the pin and its slot alone.
+ *
+ * Not thread-safe but for that: the store's mutex guards it.
  */
 #ifndef HTT_TXN_PINBOARD_H
 #define HTT_TXN_PINBOARD_H
@@ -23,6 +27,7 @@ typedef struct htt_pin {
     uint32_t users;       /* 0 = spare */
     uint32_t resting;     /* of them; all = a writer may take the pin away */
     bool lost;            /* it was taken away */
+    bool own;             /* of one transaction, and of cursors of it */
     htt_pages *pages;     /* pinless: pages of this state; else NULL */
 } htt_pin;
 
@@ -39,7 +44,17 @@ typedef struct htt_pinboard {
  */
 htt_rc htt_pinboard_take(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
                          htt_error *error);
-/* One user less; an awake one. */
+/*
+ * The same, as an own pin: of a handle with a lock file. HTT_FULL: there is no slot left, and an
+ * older pin is no help.
+ */
+htt_rc htt_pinboard_take_own(htt_pinboard *board, uint64_t epoch, htt_pin **pin_out,
+                             htt_error *error);
+/* An own pin with one user lets its state go and keeps the slot. No mutex. */
+void htt_pinboard_park(htt_pinboard *board, htt_pin *pin);
+/* It pins a state again. False: pages of it may be gone; still parked. No mutex. */
+bool htt_pinboard_unpark(htt_pinboard *board, htt_pin *pin, uint64_t epoch);
+/* One user less; an awake one, or a parked pin's. */
 void htt_pinboard_give(htt_pinboard *board, htt_pin *pin);
 /* One user does not need the pin now; when none does, a writer may take it away. */
 void htt_pinboard_rest(htt_pinboard *board, htt_pin *pin);

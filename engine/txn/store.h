@@ -80,6 +80,9 @@ struct htt_txn {
     htt_root base;                /* committed root that it sees, or started from */
     htt_root root;                /* write: filled in by the last flush */
     htt_pin *pin;                 /* read: keeps base */
+    htt_pin *parked;              /* hosted, reset: its own pin, for the next time */
+    uint64_t line_generation;     /* hosted: of the meta pages that knew base; 0 = of none */
+    uint8_t line_record[HTT_META_ROOT_SIZE]; /* hosted: base, as the host keeps it */
     htt_view view;                /* what the tree reads through */
     htt_lineage viewed;           /* root that `view` and `tree` were set up for */
     htt_pins pins;                /* of the present call */

@@ -228,12 +228,31 @@ static void txn_note_root(htt_store *store, const htt_root *root) {
         htt_pages_forget_all(store->pages);
 }
 
-/* Pins a root. Mutex held. */
-static htt_rc txn_pin(htt_store *store, const htt_root *root, htt_pin **pin_out,
-                      htt_error *error) {
+/* A pin of this transaction alone: hosts rest and wake it with every statement. */
+static htt_rc txn_pin_own(htt_txn *txn, uint64_t epoch, htt_pin **pin_out, htt_error *error) {
+    htt_pinboard *const board = &txn->store->board;
+    htt_pin *const parked = txn->parked;
+
+    if (parked == NULL)
+        return htt_pinboard_take_own(board, epoch, pin_out, error);
+    if (!htt_pinboard_unpark(board, parked, epoch))
+        return HTT_SNAPSHOT;
+    txn->parked = NULL;
+    *pin_out = parked;
+    return HTT_OK;
+}
+
+/* Pins the root txn->base. Mutex held. */
+static htt_rc txn_pin(htt_txn *txn, htt_pin **pin_out, htt_error *error) {
+    htt_store *const store = txn->store;
+    const uint64_t epoch = txn->base.self.epoch;
     htt_pin *pin;
 
-    htt_rc rc = htt_pinboard_take(&store->board, root->self.epoch, &pin, error);
+    htt_rc rc = HTT_FULL;
+    if (txn->hosted && store->lock != NULL)
+        rc = txn_pin_own(txn, epoch, &pin, error);
+    if (rc == HTT_FULL)
+        rc = htt_pinboard_take(&store->board, epoch, &pin, error);
     if (rc == HTT_OK && store->lock == NULL && pin->pages == NULL) {
         rc = htt_pages_open(store->env, store->file, store->page_size, false, store->cache_bytes,
                             &pin->pages, error);
@@ -257,7 +276,7 @@ htt_rc htt_txn_pin_base(htt_txn *txn, htt_error *error) {
                       txn->tree.root.page == base->page &&
                       txn->view.snapshot.page_count == base->page_count;
     (void)pthread_mutex_lock(&store->mutex);
-    htt_rc rc = txn_pin(store, base, &pin, error);
+    htt_rc rc = txn_pin(txn, &pin, error);
     if (rc == HTT_OK && !same) {
         htt_pages *const pages = pin->pages != NULL ? pin->pages : store->pages;
         rc = htt_pages_refresh(pages, &snapshot, error);
@@ -413,6 +432,14 @@ void htt_reset(htt_txn *txn) {
     if (htt_store_check_process(store, NULL) != HTT_OK)
         return; /* the slot is the parent's */
     htt_txn_forget(txn);
+    if (txn->pin->own && txn->pin->users == 1) { /* no cursor has it */
+        assert(txn->cursors == NULL);
+        htt_pinboard_park(&store->board, txn->pin);
+        txn->parked = txn->pin;
+        txn->pin = NULL;
+        txn->resting = false;
+        return;
+    }
     (void)pthread_mutex_lock(&store->mutex);
     htt_cursor_detach_all(txn, false);
     if (txn->resting)
@@ -534,7 +561,7 @@ void htt_txn_end(htt_txn *txn, bool committed, bool forked) {
     const bool resting = txn->resting;
 
     assert(write == (txn->writer != NULL));
-    htt_pin *const pin = txn->pin;
+    htt_pin *const pin = txn->pin != NULL ? txn->pin : txn->parked;
 
     if (!forked) /* the mutex may be held for ever there, and nobody else is */
         (void)pthread_mutex_lock(&store->mutex);

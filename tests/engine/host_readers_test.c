@@ -66,6 +66,52 @@ static void test_host_readers__a_reader_at_work_keeps_its_state(void **state) {
     txn_free_disk(disk);
 }
 
+/* Between two renewals of one root others may have gone on, or not. */
+static void test_host_readers__one_that_renews_its_root_finds_it_whole_or_gone(void **state) {
+    (void)state;
+    for (unsigned flags = 0; flags <= HTT_OPEN_NO_MMAP; flags += HTT_OPEN_NO_MMAP) {
+        crash_fs *disk = crash_fs_new(1);
+        host_oracle *oracle = host_oracle_new();
+        host_process a, b;
+        host_db db;
+        uint32_t kept = 0;
+        host_create(&a, crash_fs_env(disk), &db, HOST_WAL, oracle);
+        host_open_at(&b, crash_fs_new_process(disk), &db, TXN_PATH, flags);
+        host_fold(&a, oracle, 0, HOST_ROWS, 1);
+        htt_txn *txn = host_reader(&b);
+        const uint32_t seen = db.row.state;
+        htt_host_root root;
+        assert_int_equal(htt_host_root_read(db.row.record, HTT_HOST_RECORD_SIZE, &root, NULL),
+                         HTT_OK);
+        htt_rc rc = HTT_OK;
+        for (uint16_t i = 2; rc == HTT_OK && i < 100; i++) {
+            htt_reset(txn);
+            for (int again = 0; rc == HTT_OK && again < 3; again++) {
+                rc = htt_host_renew(txn, &root); /* the first time with new meta pages */
+                if (rc == HTT_OK)
+                    host_expect_rows(txn, oracle->rows[seen]);
+                htt_reset(txn);
+            }
+            kept += rc == HTT_OK;
+            host_fold(&a, oracle, 0, HOST_ROWS, i);
+        }
+        assert_int_equal(rc, HTT_SNAPSHOT);
+        assert_true(kept >= 1);
+        assert_int_equal(htt_host_renew(txn, &root), HTT_SNAPSHOT); /* and stays gone */
+        assert_int_equal(htt_host_root_read(db.row.record, HTT_HOST_RECORD_SIZE, &root, NULL),
+                         HTT_OK);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(htt_host_renew(txn, &root), HTT_OK);
+            host_expect_rows(txn, oracle->rows[db.row.state]);
+        }
+        htt_abort(txn);
+        host_close(&a);
+        host_close(&b);
+        free(oracle);
+        txn_free_disk(disk);
+    }
+}
+
 static void test_host_readers__b2_a_resting_pin_goes_after_a_minute_or_where_space_is_needed(
     void **state) {
     (void)state;
@@ -199,6 +245,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host_readers__b1_a_root_that_is_pinned_late_is_gone_or_right),
         cmocka_unit_test(test_host_readers__a_reader_at_work_keeps_its_state),
+        cmocka_unit_test(
+            test_host_readers__one_that_renews_its_root_finds_it_whole_or_gone),
         cmocka_unit_test(
             test_host_readers__b2_a_resting_pin_goes_after_a_minute_or_where_space_is_needed),
         cmocka_unit_test(test_host_readers__b2_a_hundred_resting_readers_do_not_let_the_file_grow),

@@ -168,6 +168,60 @@ static void test_pinboard__a_lost_pin_is_lost_for_all_and_helps_nobody_else(void
     htt_lockfile_close(lock, false);
 }
 
+static void test_pinboard__an_own_pin_is_nobody_elses(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *own, *other, *shared;
+    assert_int_equal(htt_pinboard_take_own(&board, 4, &own, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take_own(&board, 4, &other, NULL), HTT_OK);
+    assert_int_equal(htt_pinboard_take(&board, 4, &shared, NULL), HTT_OK);
+    assert_int_equal(htt_lockfile_count_pins(lock), 3);
+    assert_ptr_not_equal(own, other);
+    assert_ptr_not_equal(own, shared);
+    assert_ptr_not_equal(other, shared);
+    htt_pinboard_give(&board, shared);
+    htt_pinboard_give(&board, own);
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 4);
+    htt_pinboard_give(&board, other);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    assert_int_equal(htt_pinboard_take(&board, 5, &shared, NULL), HTT_OK);
+    assert_false(shared->own);
+    htt_pinboard_give(&board, shared);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
+static void test_pinboard__a_parked_pin_keeps_its_slot_and_no_state(void **state) {
+    (void)state;
+    const htt_env *env = htt_env_system();
+    htt_lockfile *lock = board_lock(env, 1);
+    htt_pinboard board = {.env = env, .lock = lock};
+    htt_pin *pin;
+    assert_int_equal(htt_pinboard_take_own(&board, 4, &pin, NULL), HTT_OK);
+    const uint32_t slot = pin->slot;
+    htt_pinboard_park(&board, pin);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    atomic_store(&lock->area->horizon, 6);
+    assert_false(htt_pinboard_unpark(&board, pin, 5)); /* its pages may be gone */
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    assert_true(htt_pinboard_unpark(&board, pin, 6));
+    assert_int_equal(htt_lockfile_lowest_pin(lock), 6);
+    assert_int_equal(pin->slot, slot);
+    htt_pinboard_rest(&board, pin); /* parked out of its rest, after a writer took it */
+    htt_lockfile_take_idle(lock, 7, env->now_ms(env->context), 0);
+    htt_pinboard_park(&board, pin);
+    assert_true(htt_pinboard_unpark(&board, pin, 7));
+    htt_pinboard_rest(&board, pin);
+    assert_true(htt_pinboard_wake(&board, pin));
+    htt_pinboard_park(&board, pin);
+    htt_pinboard_give(&board, pin);
+    assert_int_equal(htt_lockfile_count_pins(lock), 0);
+    htt_pinboard_free(&board);
+    htt_lockfile_close(lock, false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pinboard__users_of_one_epoch_share_a_slot),
@@ -177,6 +231,8 @@ int main(void) {
         cmocka_unit_test(test_pinboard__a_pin_rests_when_all_its_users_do),
         cmocka_unit_test(test_pinboard__who_comes_to_a_resting_pin_wakes_it),
         cmocka_unit_test(test_pinboard__a_lost_pin_is_lost_for_all_and_helps_nobody_else),
+        cmocka_unit_test(test_pinboard__an_own_pin_is_nobody_elses),
+        cmocka_unit_test(test_pinboard__a_parked_pin_keeps_its_slot_and_no_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
