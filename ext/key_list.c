@@ -126,6 +126,9 @@ bool htt_key_list_is_loose(const htt_key_list *list, htt_datum key) {
     int64_t integer;
     double real;
     bool is_real;
+    if (key.type == HTT_TEXT || key.type == HTT_BLOB) {
+        return false;
+    }
     if (htt_key_number(key, &is_real, &integer, &real) != HTT_OK || key.type == HTT_REAL) {
         return false;
     }

@@ -157,6 +157,9 @@ htt_rc htt_tree_find_in_page(htt_view *view, const uint8_t *page, uint32_t numbe
             return htt_tree_fault(view, number, &fault);
         htt_rc rc = find_compare(view, &row_out->record, key, hash);
         if (rc != HTT_NOTFOUND) {
+            const htt_record *record = &row_out->record;
+            if (record->value_size > 32) /* what is read next may be in other cache lines */
+                __builtin_prefetch(record->value + record->value_size - 1);
             row_out->index = i;
             return rc;
         }
@@ -181,6 +184,7 @@ htt_rc htt_tree_find(htt_view *view, const htt_tree_root *root, htt_datum key,
         uint32_t mix = htt_hash_mix(hash, htt_node_salt(node));
         uint32_t slot = htt_hash_slot(mix, htt_node_slots(node));
         ref = htt_node_child(node, htt_node_find(node, slot));
+        htt_pages_prefetch(view->pages, ref.page); /* head and starts at once */
     }
     return HTT_NOTFOUND;
 }
