@@ -22,7 +22,7 @@ PROGRAM = os.path.abspath(os.path.join(BUILD, "tests", "test_ext_cost"))
 FEW, MANY = 1000, 5000
 # What each kind took with gcc 12 when this was written, the test's own loop left out.
 USUAL = {"native": 1045, "select": 2156, "miss": 1777, "alone": 2174}
-BAND = 0.08  # an allocation, a mutex or a page more is more than that
+BAND = 0.08  # an index node more on the way is 25 % of a native get
 
 
 def why_not():
