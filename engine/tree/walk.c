@@ -71,6 +71,8 @@ htt_rc htt_walker_next(htt_walker *walker, htt_tree_place *place_out) {
         htt_ref ref = htt_node_child(node, step->child++);
         if (ref.page == 0)
             continue;
+        if (step->child < htt_node_count(node)) /* whoever walks reads it next */
+            htt_pages_prefetch_begin(walker->view->pages, htt_node_child(node, step->child).page);
         rc = walker_enter(walker, ref, place_out);
         if (rc != HTT_OK && !walker_is_damage(rc))
             step->child--;
