@@ -3,8 +3,8 @@
 # ctest: release timeout=240
 """Instructions of a lookup, counted by callgrind, within a band; no clock is looked at.
 
-Only instructions of our own code count (the program test_ext_cost with libhtt.a in it), not those of
-SQLite and the C library, which differ from machine to machine. Two runs of different length: the
+Only instructions of our own code count (the program test_ext_cost with libhtt.a in it), not those
+of SQLite and the C library, which differ from machine to machine. Two runs of different length: the
 difference is what the lookups alone take. Where valgrind is absent, or the build is not the
 optimised one, this says so and tests nothing.
 """

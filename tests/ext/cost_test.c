@@ -32,7 +32,7 @@ enum {
 
 /* ------------------------------------------------------- what is counted */
 
-static uint64_t cost_reads;              /* of the engine, from a file: pages, where nothing is kept */
+static uint64_t cost_reads;              /* of a file: pages, where none is kept */
 static uint64_t cost_pieces;             /* of memory that the engine asked for */
 static uint64_t cost_sqlite_pieces;      /* of memory that SQLite and the module asked for */
 static uint64_t cost_random;             /* state of the file's "random" numbers */
