@@ -15,6 +15,7 @@ import unittest
 ROOT = os.environ.get("HTT_SOURCE_DIR",
                       os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.environ.get("HTT_BUILD_DIR", os.path.join(ROOT, "build/dev"))
+LIBRARY = os.environ.get("HTT_LIBRARY", os.path.join(BUILD, "libhtt"))
 SEED = int(os.environ.get("HTT_TEST_SEED", random.getrandbits(32)))
 ROUNDS = 200 if os.environ.get("HTT_TEST_LONG") else 8
 with open(os.path.join(ROOT, "docs/outbox.md"), encoding="utf-8") as page:
@@ -423,6 +424,58 @@ class Refused(unittest.TestCase):
                                 r"[0-9a-f]{12}$")
         self.assertEqual(int(found[:8] + found[9:13], 16), made)
         self.assertLess(abs(made - begin), 60000)
+
+
+class WithTables(unittest.TestCase):
+    """Events and htt tables in one database, which share htt_consumer."""
+
+    def test_consumers_of_tables_come_and_go(self):
+        with tempfile.TemporaryDirectory() as folder:
+            db = connect(os.path.join(folder, "a.db"))
+            db.enable_load_extension(True)
+            db.load_extension(LIBRARY)
+            db.execute(REGISTER, {"consumer": "c", "from_oldest": 1})
+            append(db)
+            for file in ("one", "two"):  # the second one takes the place of the first
+                db.execute(f"CREATE VIRTUAL TABLE kv USING htt('{file}.htt', changes=on)")
+                db.execute("INSERT INTO htt_consumer(name, store, acknowledged) "
+                           "SELECT 'c', id, (id << 40) + htt_seq('kv') FROM htt_store "
+                           "WHERE name = ?", (file + ".htt",))
+                db.execute("BEGIN")  # an event and the change that it tells of
+                db.execute("INSERT INTO kv VALUES (1, 2)")
+                append(db)
+                db.execute("COMMIT")
+                db.execute("UPDATE htt_consumer SET acknowledged = acknowledged + 1 "
+                           "WHERE store > 0")
+                self.assertEqual(db.execute("SELECT count(*) FROM htt_consumer").fetchone(), (2,))
+                db.execute("DROP TABLE kv")
+                os.remove(os.path.join(folder, file + ".htt"))
+                db.execute("SELECT htt_gc()")
+                db.execute("DELETE FROM htt_consumer WHERE store > 0")
+            got, token = claim(db, "c", "w", 5, 10)
+            self.assertEqual(got, [(1, 1)])
+            self.assertEqual(db.execute(ACK, {"consumer": "c", "id": 1, "token": token,
+                                              "now": 6}).rowcount, 1)
+            self.assertEqual(db.execute("SELECT name, store, acknowledged FROM htt_consumer")
+                             .fetchall(), [("c", 0, 1)])
+            db.close()
+
+    def test_a_store_that_is_replaced_takes_its_consumers_and_no_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            db = connect(os.path.join(folder, "a.db"))
+            db.enable_load_extension(True)
+            db.load_extension(LIBRARY)
+            db.execute(REGISTER, {"consumer": "c", "from_oldest": 1})
+            create = "CREATE VIRTUAL TABLE kv USING htt('kv.htt', changes=on)"
+            db.execute(create)
+            db.execute("INSERT INTO kv VALUES (1, 2)")
+            db.execute("INSERT INTO htt_consumer SELECT 'c', id, id << 40 FROM htt_store")
+            db.execute("DROP TABLE kv")
+            os.remove(os.path.join(folder, "kv.htt"))
+            db.execute(create)  # another file under the name
+            self.assertEqual(db.execute("SELECT name, store FROM htt_consumer").fetchall(),
+                             [("c", 0)])
+            db.close()
 
 
 class Examples(unittest.TestCase):
