@@ -22,7 +22,7 @@ import unittest
 
 PROGRAM = os.path.join(os.environ["HTT_BUILD_DIR"], "examples", "orders")
 LONG = "HTT_TEST_LONG" in os.environ
-KILLS = 1000 if LONG else (10 if os.environ.get("HTT_SANITIZE") else 40)
+KILLS = 1000 if LONG else (4 if os.environ.get("HTT_SANITIZE") else 40)
 PROCESSES = 2
 
 

@@ -20,7 +20,7 @@
 #define CRASH_CUTS 3u       /* power cuts at a position, at most */
 #define CRASH_CUTS_LONG 64u /* with HTT_TEST_LONG=1 */
 #if defined(__SANITIZE_ADDRESS__)
-#define CRASH_STRIDE 5u /* from position to position */
+#define CRASH_STRIDE 11u /* from position to position */
 #else
 #define CRASH_STRIDE 1u
 #endif

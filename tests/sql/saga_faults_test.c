@@ -2,8 +2,9 @@
 /*
  * Every allocation of ours and of SQLite, and every SQL statement, fails in turn while sagas are
  * opened, defined, started, resumed, looked at and requeued; of SQLite's allocations and
- * instructions every 31st, all with HTT_TEST_LONG=1. Each call then gives an error with a message
- * or works all the same; nothing is half done, and without faults everything ends as it would have.
+ * instructions one in FAULT_STRIDE, all with HTT_TEST_LONG=1. Each call then gives an error with a
+ * message or works all the same; nothing is half done, and without faults everything ends as it
+ * would have.
  */
 #include "saga_world.h"
 
@@ -12,6 +13,15 @@
 #include <string.h>
 
 #include "sql/base/memory.h"
+
+/* Every so many are tried: of SQLite's, and of the few others. */
+#ifdef __SANITIZE_ADDRESS__
+#define FAULT_STRIDE 127u
+#define FAULT_STRIDE_FEW 5u
+#else
+#define FAULT_STRIDE 31u
+#define FAULT_STRIDE_FEW 1u
+#endif
 
 /* ---------------------------------------------------------- what can fail */
 
@@ -180,10 +190,13 @@ static void fault_open(saga_world *world) {
 
 /* From a fault to the next that is tried: SQLite has very many. */
 static size_t fault_stride(fault_kind kind) {
-    if (kind == FAULT_OURS || kind == FAULT_DENIED || getenv("HTT_TEST_LONG") != NULL) {
+    if (getenv("HTT_TEST_LONG") != NULL) {
         return 1;
     }
-    return 31;
+    if (kind == FAULT_OURS || kind == FAULT_DENIED) {
+        return FAULT_STRIDE_FEW;
+    }
+    return FAULT_STRIDE;
 }
 
 /* How many there are: until it did not come up any more. */

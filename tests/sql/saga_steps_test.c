@@ -98,8 +98,11 @@ static void steps_run(saga_world *world, unsigned actions, unsigned compensation
 }
 
 static void test_saga__every_subset_of_failing_steps_and_compensations(void **state) {
-    static const world_act ways[] = {WORLD_REFUSES, WORLD_FAILS, WORLD_ONCE, WORLD_SQL,
-                                     WORLD_ROLLBACK};
+    static const world_act ways[] = {WORLD_REFUSES, WORLD_ONCE, WORLD_ROLLBACK,
+#ifndef __SANITIZE_ADDRESS__
+                                     WORLD_FAILS, WORLD_SQL
+#endif
+    };
     saga_world world;
     (void)state;
     world_init(&world);
