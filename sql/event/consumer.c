@@ -61,6 +61,10 @@ htt_rc htt_consumer_check(htt_db *db, const char *name, const htt_consumer_optio
 static htt_rc consumer_unknown(htt_db *db, const char *name, const char *types, htt_rc rc) {
     sqlite3_stmt *statement;
     bool row = false;
+    /* It was checked before: SQLite's json_valid has no memory for it. */
+    if (rc == HTT_CONSTRAINT && strstr(htt_db_errmsg(db), "is not a JSON array") != NULL) {
+        return htt_db_fail_memory(db);
+    }
     if (rc != HTT_CONSTRAINT || strstr(htt_db_errmsg(db), "not in htt_event_type") == NULL) {
         return rc;
     }
