@@ -211,6 +211,8 @@ int htt_arguments_parse(int argc, const char *const *argv, htt_arguments *argume
     unsigned seen = 0;
     *arguments_out = (htt_arguments){.mmap = true,
                                      .sync = HTT_SYNC_FULL,
+                                     .fold_rows = HTT_ARGUMENTS_FOLD_ROWS,
+                                     .fold_bytes = HTT_ARGUMENTS_FOLD_BYTES,
                                      .changes_keep = HTT_ARGUMENTS_CHANGES_KEEP};
     htt_declaration_init(&arguments_out->declaration);
     if (argc <= ARGUMENTS_FIRST) {

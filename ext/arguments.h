@@ -11,7 +11,11 @@
 #include "declaration.h"
 #include "engine/htt.h"
 
-enum { HTT_ARGUMENTS_CHANGES_KEEP = 100000 }; /* default of changes_keep */
+enum {
+    HTT_ARGUMENTS_FOLD_ROWS = 32768,          /* default of fold_rows */
+    HTT_ARGUMENTS_FOLD_BYTES = 4 * 1024 * 1024, /* of fold_bytes */
+    HTT_ARGUMENTS_CHANGES_KEEP = 100000       /* of changes_keep */
+};
 
 typedef struct htt_arguments {
     char *file;                  /* as written, without quotes; owned */
@@ -23,8 +27,8 @@ typedef struct htt_arguments {
     htt_sync sync;               /* default full */
     bool has_busy_timeout;       /* busy_timeout_ms was given */
     uint32_t busy_timeout_ms;    /* how long a second writer waits */
-    uint64_t fold_rows;          /* rows in the outbox that make a commit fold; 0 = not said */
-    uint64_t fold_bytes;         /* bytes in the outbox that do; 0 = not said */
+    uint64_t fold_rows;          /* rows in the outbox that make a commit fold */
+    uint64_t fold_bytes;         /* bytes in the outbox that do */
     bool changes;                /* the outbox is a change feed */
     uint64_t changes_keep;       /* rows that it keeps although nobody waits for them */
 } htt_arguments;

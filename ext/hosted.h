@@ -55,8 +55,8 @@ struct htt_hosted {
     bool known;              /* row and state are those of `version` */
     bool gone;               /* the last look found no row, or that of a dropped table */
     uint32_t version;        /* of the database */
-    uint64_t fold_rows;      /* rows in the outbox that make a commit fold; 0 = by the table */
-    uint64_t fold_bytes;     /* bytes of keys and values that do; 0 = by the table */
+    uint64_t fold_rows;      /* rows in the outbox that make a commit fold */
+    uint64_t fold_bytes;     /* bytes of keys and values that do */
     bool changes;            /* every change stays in the outbox as a row */
     uint64_t changes_keep;   /* rows that stay there */
     uint64_t seen_epoch;     /* of the meta page when a snapshot was gone, 0 = never */
@@ -147,20 +147,6 @@ int htt_hosted_move(htt_connection *connection, htt_datum old_key, htt_datum key
                     char **message_out);
 
 /* -------------------------------------------------------------------- folds (hosted_fold.c) */
-
-/*
- * What makes a commit fold, where the table's options do not say: rows that are an eighth of the
- * table, since each costs a part of a page write that is the smaller the more of them share a page;
- * no more than a fresh connection reads in some 40 ms. Rows of an average size are meant.
- */
-enum {
-    HTT_HOSTED_FOLD_PART = 8,       /* of the rows in the file */
-    HTT_HOSTED_FOLD_LEAST = 32768,  /* rows, however small the table is */
-    HTT_HOSTED_FOLD_MOST = 131072,  /* rows, however large it is */
-    HTT_HOSTED_FOLD_ROW_BYTES = 128 /* bytes that go with a row */
-};
-uint64_t htt_hosted_fold_rows(const htt_hosted *hosted);
-uint64_t htt_hosted_fold_bytes(const htt_hosted *hosted);
 
 /* From SMALL to LARGE. SQLITE_BUSY and others: it stays SMALL, and nothing is lost. */
 int htt_hosted_enlarge(htt_connection *connection, char **message_out);

@@ -37,25 +37,6 @@ static htt_host_write fold_write(htt_hosted *hosted, uint64_t budget) {
                             .arg = &hosted->file};
 }
 
-/* -------------------------------------------------------------------- when */
-
-static uint64_t fold_rows_of_table(const htt_hosted *hosted) {
-    const uint64_t keys = hosted->state == NULL ? 0 : hosted->state->root.keys;
-    const uint64_t rows = keys / HTT_HOSTED_FOLD_PART;
-    return rows < HTT_HOSTED_FOLD_LEAST  ? HTT_HOSTED_FOLD_LEAST
-           : rows > HTT_HOSTED_FOLD_MOST ? HTT_HOSTED_FOLD_MOST
-                                         : rows;
-}
-
-uint64_t htt_hosted_fold_rows(const htt_hosted *hosted) {
-    return hosted->fold_rows != 0 ? hosted->fold_rows : fold_rows_of_table(hosted);
-}
-
-uint64_t htt_hosted_fold_bytes(const htt_hosted *hosted) {
-    return hosted->fold_bytes != 0 ? hosted->fold_bytes
-                                   : fold_rows_of_table(hosted) * HTT_HOSTED_FOLD_ROW_BYTES;
-}
-
 /* ------------------------------------------------------------------- large */
 
 static htt_rc fold_apply_change(htt_txn *writer, const htt_change *change) {
@@ -342,8 +323,8 @@ int htt_hosted_sync(htt_connection *connection, char **message_out) {
         hosted->compared = true;
         const htt_overlay *const overlay = hosted->state->overlay;
         const bool wanted = hosted->fold_wanted ||
-                            htt_overlay_length(overlay) >= htt_hosted_fold_rows(hosted) ||
-                            htt_overlay_bytes(overlay) >= htt_hosted_fold_bytes(hosted);
+                            htt_overlay_length(overlay) >= hosted->fold_rows ||
+                            htt_overlay_bytes(overlay) >= hosted->fold_bytes;
         if (wanted && htt_overlay_length(overlay) > 0) {
             rc = fold_try(connection, message_out);
             if (rc != SQLITE_OK) {

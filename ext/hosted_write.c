@@ -10,10 +10,7 @@
 #include "hosted.h"
 #include "rc.h"
 
-enum {
-    WRITE_MOST_BYTES = HTT_HOSTED_FOLD_LEAST * HTT_HOSTED_FOLD_ROW_BYTES,
-    WRITE_LARGE_PART = 4 /* a row above this part of the threshold goes into pages */
-};
+enum { WRITE_LARGE_PART = 4 }; /* a row above this part of the threshold goes into pages */
 
 /* ------------------------------------------------------------------ attach */
 
@@ -253,15 +250,9 @@ static int write_check_sizes(htt_datum key, htt_datum value, char **message_out)
 /* Whether rows of so many bytes are better off in pages. */
 static bool write_is_large(const htt_hosted *hosted, size_t count, size_t bytes) {
     const htt_overlay *const overlay = hosted->state->overlay;
-    const uint64_t fold_rows = htt_hosted_fold_rows(hosted);
-    const uint64_t fold_bytes = htt_hosted_fold_bytes(hosted);
-    /* More than a small table's fold is no small transaction, however large the table is. */
-    const uint64_t most_rows = fold_rows < HTT_HOSTED_FOLD_LEAST ? fold_rows
-                                                                 : HTT_HOSTED_FOLD_LEAST;
-    const uint64_t most_bytes = fold_bytes < WRITE_MOST_BYTES ? fold_bytes : WRITE_MOST_BYTES;
-    return bytes > most_bytes / WRITE_LARGE_PART ||
-           htt_overlay_length(overlay) + count > fold_rows + most_rows ||
-           htt_overlay_bytes(overlay) + bytes > fold_bytes + most_bytes;
+    return bytes > hosted->fold_bytes / WRITE_LARGE_PART ||
+           htt_overlay_length(overlay) + count > 2 * hosted->fold_rows ||
+           htt_overlay_bytes(overlay) + bytes > 2 * hosted->fold_bytes;
 }
 
 /* Fills in seq and token of rows that go on from the newest one. */
