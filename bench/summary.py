@@ -10,8 +10,8 @@ import sys
 
 # Datasets: name, rows, and the parts with the subjects through SQL and with those from C. Of
 # several parts with SQL the first that was run counts.
-DATASETS = [("1M of 16 + 100", 1000000, ["1M-sql", "scale-sql"],
-             ["1M-native", "1M-others", "scale-native"]),
+DATASETS = [("1M of 16 + 100", 1000000, ["1M-sql", "1M-brief", "scale-1M"],
+             ["1M-native", "1M-others", "1M-brief", "scale-1M"]),
             ("10M of 16 + 100", 10000000, ["10M-sql", "scale-sql"],
              ["10M-native", "10M-others", "scale-native"]),
             ("2M of 33 + 750", 2000000, ["2M-large-sql"], ["2M-large-native"])]
