@@ -85,8 +85,9 @@ HTT_API uint64_t htt_host_generation(const htt_store *store);
 /* ---------------------------------------------------------- ownership, at rest */
 
 /*
- * Makes a standalone file this host's, durably; of a file that is it already, only the path is
- * brought up to date where it changed. *root_out: m. Host's write lock. HTT_READONLY: it has
+ * Makes a standalone file this host's, durably. The meta page of one that is it already is written
+ * again, with its path as it is now: who made it so cannot take that back any more. *root_out: m.
+ * Host's write lock. HTT_READONLY: it has
  * another owner, or the handle cannot write. HTT_BUSY, HTT_IO, HTT_POISONED.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_host_claim(htt_store *store, const htt_host_owner *owner,
@@ -94,11 +95,13 @@ HTT_API HTT_MUST_CHECK htt_rc htt_host_claim(htt_store *store, const htt_host_ow
 
 /*
  * Takes htt_host_claim back, for a host transaction that did not commit: the file is nobody's
- * again. *root: as claimed; `own`: nonce of the host transaction, 0 = it wrote no pages. Nothing,
- * and HTT_OK, where the file is not this host's or somebody may go on with it.
+ * again. `generation`: htt_host_generation after the claim, or later, while this transaction had
+ * the writer's right. The host's lock is given back by now: where the meta page is another since,
+ * somebody has taken the file up, and nothing is done; HTT_OK. The same where the transaction has
+ * an armed attempt. Not to be called where a recovery of the host may bring the commit back.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_host_unclaim(htt_store *store, const htt_host_owner *owner,
-                                               const htt_host_root *root, uint64_t own);
+                                               uint64_t generation);
 
 /*
  * Brings the file up to `root`, which the host has durably committed. `release`: it belongs to

@@ -86,7 +86,7 @@ struct htt_hosted {
     bool fold_wanted;        /* fold at the commit */
     bool dropped;            /* the table was dropped: the file is released after the commit */
     bool claimed;            /* the file was nobody's before this transaction */
-    htt_host_root claim;     /* its root then */
+    uint64_t claim;          /* generation of the file when we wrote its meta page last */
     uint64_t seq;            /* LARGE: last seq given out */
     uint64_t token;          /* LARGE: its token */
 };

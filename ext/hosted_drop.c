@@ -118,24 +118,54 @@ int htt_hosted_drop(htt_connection *connection, bool *done_out, char **message_o
     return rc;
 }
 
+/*
+ * The root of a dropped row is behind its file, which is ours. It was released, written, and claimed
+ * by a CREATE that a crash took back: what is in the file counts, as without the row. Not where the
+ * outbox has rows: such a file was not released, so the database is one that was restored alone.
+ */
+static bool revive_is_behind(htt_connection *connection, const htt_outbox_store *row,
+                             const htt_host_root *root) {
+    htt_outbox_row last = {0};
+    char *message = NULL;
+    bool found = false;
+    if (row->state != HTT_STORE_DROPPED || root->epoch <= row->root.epoch) {
+        return false;
+    }
+    const int rc = htt_outbox_read_last(connection->hosted->outbox, (uint64_t)HTT_OUTBOX_SEQ_MAX,
+                                        &found, &last, &message);
+    sqlite3_free(message);
+    return rc == SQLITE_OK && (!found || last.seq <= row->root.seq);
+}
+
+/* Makes the file ours. *anew_out: it counts, with *root_out, and not what the row says. */
+static htt_rc revive_claim(htt_connection *connection, const htt_outbox_store *row, bool *anew_out,
+                           htt_host_root *root_out) {
+    htt_host_meta meta;
+    htt_rc rc = htt_host_read_meta(connection->store, &meta);
+    /* Waits for a DROP that has not released the file yet. */
+    rc = rc == HTT_OK ? htt_hosted_claim(connection, root_out) : rc;
+    *anew_out = rc == HTT_OK && meta.owner.path[0] == '\0';
+    if (rc != HTT_OK || *anew_out) {
+        return rc;
+    }
+    rc = htt_host_check_root(connection->store, &row->root);
+    *anew_out = rc == HTT_MISMATCH && revive_is_behind(connection, row, root_out);
+    return *anew_out ? HTT_OK : rc;
+}
+
 /* The row is of this file: its root, if the file still goes on from it. */
 static int revive_row(htt_connection *connection, const htt_outbox_store *row,
                       char **message_out) {
     htt_hosted *const hosted = connection->hosted;
     htt_host_root root;
-    htt_host_meta meta;
+    bool anew = false;
     hosted->known = false;
     if (row->has_root && connection->writer == NULL) {
-        htt_rc rc = htt_host_read_meta(connection->store, &meta);
-        /* Waits for a DROP that has not released the file yet. */
-        rc = rc == HTT_OK ? htt_hosted_claim(connection, &root) : rc;
-        rc = rc == HTT_OK && meta.owner.path[0] != '\0'
-                 ? htt_host_check_root(connection->store, &row->root)
-                 : rc;
+        const htt_rc rc = revive_claim(connection, row, &anew, &root);
         if (rc != HTT_OK) {
             return htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_errmsg(connection->store));
         }
-        if (meta.owner.path[0] == '\0') { /* it was nobody's: what is in it counts */
+        if (anew) {
             bool same = false;
             const int code =
                 htt_outbox_write_root(hosted->outbox, &row->root, &root, &same, message_out);

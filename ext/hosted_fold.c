@@ -122,6 +122,7 @@ static int fold_enlarge(htt_connection *connection, bool alone, char **message_o
         return htt_rc_report(message_out, rc, HTT_SIDE_READ, htt_errmsg(connection->store));
     }
     hosted->nonce = htt_host_nonce(writer);
+    hosted->claim = htt_host_generation(connection->store); /* nobody else writes meta pages now */
     rc = fold_apply(writer, hosted->state);
     if (rc != HTT_OK) {
         hosted->stuck = true;
@@ -332,13 +333,11 @@ int htt_hosted_sync(htt_connection *connection, char **message_out) {
             }
         }
     }
-    if (connection->writer != NULL) {
-        rc = htt_hosted_publish(connection, true, message_out);
-        if (rc != SQLITE_OK || connection->writer != NULL) {
-            return rc;
-        }
-    }
-    return SQLITE_OK;
+    rc = connection->writer == NULL ? SQLITE_OK
+                                    : htt_hosted_publish(connection, true, message_out);
+    /* Frames of a commit that fails may come back by a recovery, with the row: the file stays. */
+    hosted->claimed = hosted->claimed && (rc != SQLITE_OK || hosted->kind != HTT_HOST_WAL);
+    return rc;
 }
 
 /* --------------------------------------------------------------------- end */
@@ -404,28 +403,26 @@ static void fold_release_file(htt_connection *connection) {
 }
 
 /* The row that was to keep the root is not there: a program without SQLite may write the file. */
-static void fold_end_claim(htt_connection *connection, bool gone, uint64_t nonce) {
+static void fold_end_claim(htt_connection *connection, bool gone) {
     htt_hosted *const hosted = connection->hosted;
     if (hosted->claimed && gone) {
-        (void)!htt_host_unclaim(connection->store, &hosted->owner, &hosted->claim, nonce);
+        (void)!htt_host_unclaim(connection->store, &hosted->owner, hosted->claim);
     }
     hosted->claimed = false;
 }
 
 void htt_hosted_commit(htt_connection *connection) {
     htt_hosted *const hosted = connection->hosted;
-    const uint64_t nonce = hosted->nonce;
     const bool gone = hosted->gone && connection->writer == NULL; /* ROLLBACK TO before a CREATE */
     if (hosted->dropped) {
         fold_release_file(connection);
     }
     hosted->wrote = hosted->wrote || hosted->based;
     fold_end(connection, true);
-    fold_end_claim(connection, gone, nonce);
+    fold_end_claim(connection, gone);
 }
 
 void htt_hosted_rollback(htt_connection *connection) {
-    const uint64_t nonce = connection->hosted->nonce;
     fold_end(connection, false);
-    fold_end_claim(connection, true, nonce);
+    fold_end_claim(connection, true);
 }

@@ -97,7 +97,7 @@ htt_rc htt_hosted_claim(htt_connection *connection, htt_host_root *root_out) {
     rc = rc == HTT_OK ? htt_host_claim(connection->store, &hosted->owner, root_out) : rc;
     if (rc == HTT_OK && meta.owner.path[0] == '\0') {
         hosted->claimed = true;
-        hosted->claim = *root_out;
+        hosted->claim = htt_host_generation(connection->store);
     }
     return rc;
 }

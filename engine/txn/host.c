@@ -78,12 +78,6 @@ static htt_rc host_other_owner(const htt_store *store, const htt_host_owner *is,
                          store->path, is->path);
 }
 
-/* True: nothing of the owner has to be written. */
-static bool host_owner_is_current(const htt_host_owner *is, const htt_host_owner *owner) {
-    return strcmp(is->path, owner->path) == 0 && is->device == owner->device &&
-           is->inode == owner->inode;
-}
-
 static htt_rc host_claim(htt_store *store, const htt_host_owner *owner, htt_root *root_out,
                          htt_error *error) {
     htt_host_owner is;
@@ -100,9 +94,7 @@ static htt_rc host_claim(htt_store *store, const htt_host_owner *owner, htt_root
     }
     if (!htt_host_is_owner(&is, owner))
         return host_other_owner(store, &is, error);
-    if (host_owner_is_current(&is, owner))
-        return HTT_OK;
-    htt_host_set_owner(&meta, owner);
+    htt_host_set_owner(&meta, owner); /* also as it was: see host_unclaim */
     return htt_keeper_host_rewrite(store->keeper, &meta, error);
 }
 
@@ -122,36 +114,36 @@ htt_rc htt_host_claim(htt_store *store, const htt_host_owner *owner, htt_host_ro
     return host_result(store, rc, &error);
 }
 
-static htt_rc host_unclaim(htt_store *store, const htt_host_owner *owner,
-                           const htt_host_root *root, uint64_t own, htt_error *error) {
+static htt_rc host_unclaim(htt_store *store, const htt_host_owner *owner, uint64_t generation,
+                           htt_error *error) {
     static const htt_host_owner nobody;
     htt_host_owner is;
     htt_meta meta;
 
+    if (generation == 0 || htt_host_generation(store) != generation)
+        return HTT_OK; /* somebody of the same host has taken it up meanwhile */
     htt_rc rc = htt_keeper_host_enter(store->keeper, &meta, error);
     if (rc != HTT_OK)
         return rc;
     htt_host_get_owner(&meta, &is);
     /* An attempt of our own that was never armed cannot come back. */
-    const bool over = meta.attempt == 0 ||
-                      (meta.attempt == own && own != atomic_load(&store->lock->area->armed));
-    if (is.path[0] == '\0' || !htt_host_is_owner(&is, owner) || !over ||
-        meta.root.self.epoch != root->epoch || meta.root.self.nonce != root->nonce)
-        return HTT_OK; /* somebody of the same host has taken it up meanwhile, and gone on */
+    const bool over =
+        meta.attempt == 0 || meta.attempt != atomic_load(&store->lock->area->armed);
+    if (is.path[0] == '\0' || !htt_host_is_owner(&is, owner) || !over)
+        return HTT_OK;
     htt_host_set_owner(&meta, &nobody);
     return htt_keeper_host_rest(store->keeper, &meta.root, &meta, error);
 }
 
-htt_rc htt_host_unclaim(htt_store *store, const htt_host_owner *owner, const htt_host_root *root,
-                        uint64_t own) {
+htt_rc htt_host_unclaim(htt_store *store, const htt_host_owner *owner, uint64_t generation) {
     htt_error error = {0};
 
-    if (store == NULL || owner == NULL || root == NULL)
+    if (store == NULL || owner == NULL || store->lock == NULL)
         return host_misuse(store, &error);
     htt_rc rc = host_take(store, HOST_WAIT_MS, &error);
     if (rc != HTT_OK)
         return htt_store_fail(store, &error);
-    rc = host_unclaim(store, owner, root, own, &error);
+    rc = host_unclaim(store, owner, generation, &error);
     htt_txn_give_writer(store);
     return host_result(store, rc, &error);
 }

@@ -305,7 +305,7 @@ static void test_host__a_standalone_writer_that_waits_is_refused_after_the_claim
     txn_free_disk(disk);
 }
 
-static void test_host__claim_is_taken_back_unless_pages_were_written(void **state) {
+static void test_host__claim_is_taken_back_unless_somebody_went_on(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
     const host_row row = {.state = 0};
@@ -317,25 +317,30 @@ static void test_host__claim_is_taken_back_unless_pages_were_written(void **stat
     host_open(&a, crash_fs_env(disk), &one);
     host_open(&b, crash_fs_new_process(disk), &two);
     assert_int_equal(htt_host_claim(a.store, &a.owner, &root), HTT_OK);
-    assert_int_equal(htt_host_unclaim(b.store, &b.owner, &root, 0), HTT_OK); /* not b's */
+    uint64_t at = htt_host_generation(a.store);
+    assert_int_equal(htt_host_unclaim(b.store, &b.owner, at), HTT_OK); /* not b's */
     assert_string_equal(host_meta_of(&a).owner.path, "one.db");
-    assert_int_equal(htt_host_unclaim(a.store, &a.owner, &root, 0), HTT_OK);
+    assert_int_equal(htt_host_claim(a.store, &a.owner, &root), HTT_OK); /* somebody takes it up */
+    assert_int_equal(htt_host_unclaim(a.store, &a.owner, at), HTT_OK);
+    assert_int_equal(htt_host_unclaim(a.store, &a.owner, 0), HTT_OK);
+    assert_string_equal(host_meta_of(&a).owner.path, "one.db");
+    at = htt_host_generation(a.store);
+    assert_int_equal(htt_host_unclaim(a.store, &a.owner, at), HTT_OK);
     assert_string_equal(host_meta_of(&a).owner.path, "");
-    assert_int_equal(htt_host_unclaim(a.store, &a.owner, &root, 0), HTT_OK);
+    at = htt_host_generation(a.store);
+    assert_int_equal(htt_host_unclaim(a.store, &a.owner, at), HTT_OK);
     assert_int_equal(htt_host_claim(b.store, &b.owner, &root), HTT_OK);
     b.root = root;
     htt_host_write write = host_write_of(&b);
     assert_int_equal(htt_host_begin_write(b.store, &write, &b.txn), HTT_OK);
     host_rollback(&b);
     assert_int_not_equal(host_meta_of(&b).attempt, 0);
-    assert_int_equal(htt_host_unclaim(b.store, &b.owner, &root, 0), HTT_OK);
+    at = htt_host_generation(b.store);
+    assert_int_equal(htt_host_unclaim(b.store, &b.owner, at - 2), HTT_OK);
     assert_string_equal(host_meta_of(&b).owner.path, "two.db");
-    const uint64_t own = host_meta_of(&b).attempt;
-    assert_int_equal(htt_host_unclaim(b.store, &b.owner, &root, own + 1), HTT_OK);
-    assert_string_equal(host_meta_of(&b).owner.path, "two.db");
-    assert_int_equal(htt_host_unclaim(b.store, &b.owner, &root, own), HTT_OK); /* never armed */
+    assert_int_equal(htt_host_unclaim(b.store, &b.owner, at), HTT_OK); /* never armed */
     assert_string_equal(host_meta_of(&b).owner.path, "");
-    assert_int_equal(htt_host_unclaim(b.store, &b.owner, NULL, 0), HTT_MISUSE);
+    assert_int_equal(htt_host_unclaim(b.store, NULL, at), HTT_MISUSE);
     host_close(&a);
     host_close(&b);
     txn_free_disk(disk);
@@ -530,7 +535,7 @@ int main(void) {
         cmocka_unit_test(test_host__calls_of_the_wrong_kind_are_misuse),
         cmocka_unit_test(test_host__f4_a_hosted_file_is_written_by_its_host_only),
         cmocka_unit_test(test_host__a_standalone_writer_that_waits_is_refused_after_the_claim),
-        cmocka_unit_test(test_host__claim_is_taken_back_unless_pages_were_written),
+        cmocka_unit_test(test_host__claim_is_taken_back_unless_somebody_went_on),
         cmocka_unit_test(test_host__f3_one_of_two_hosts_gets_a_standalone_file),
         cmocka_unit_test(test_host__rule_17_a_standalone_reader_sees_the_last_fold_known_durable),
         cmocka_unit_test(test_host__rule_18_a_lost_or_foreign_lock_file_arms_the_last_attempt),
