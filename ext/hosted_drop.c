@@ -119,9 +119,9 @@ int htt_hosted_drop(htt_connection *connection, bool *done_out, char **message_o
 }
 
 /*
- * The root of a dropped row is behind its file, which is ours. It was released, written, and claimed
- * by a CREATE that a crash took back: what is in the file counts, as without the row. Not where the
- * outbox has rows: such a file was not released, so the database is one that was restored alone.
+ * The root of a dropped row is behind its file, which is ours. It was released, written, and then
+ * claimed by a CREATE that a crash took back: what is in the file counts, as without the row. Not
+ * where the outbox has rows: such a file was not released, so the database was restored alone.
  */
 static bool revive_is_behind(htt_connection *connection, const htt_outbox_store *row,
                              const htt_host_root *root) {

@@ -19,7 +19,8 @@ int sqlite3_htt_init(sqlite3 *db, char **message_out, const void *api);
 extern const struct htt_env *htt_arguments_env; /* ext/arguments.h */
 
 #define CLAIM_CREATE "CREATE VIRTUAL TABLE kv USING htt('kv.htt')"
-#define CLAIM_ROWS "SELECT group_concat(key || '=' || value, ',') FROM (SELECT * FROM kv ORDER BY key)"
+#define CLAIM_ROWS                                                                                 \
+    "SELECT group_concat(key || '=' || value, ',') FROM (SELECT * FROM kv ORDER BY key)"
 #define CLAIM_SEED 4711u
 #define CLAIM_CUTS 6u /* power cuts at a position */
 

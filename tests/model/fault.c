@@ -14,11 +14,12 @@ void fault_process(const struct state *s, int p) {
 
     if (me->step == IDLE)
         return;
-    if (me->step < READ_PIN && s->used.aborts < model.bound.aborts) {
+    if (me->step < READ_PIN && me->step != TABLE_UNCLAIM && me->step != TABLE_UNCLAIM_SYNC &&
+        s->used.aborts < model.bound.aborts) {
         /* After the frames are written SQLite calls xRollback, but they stay: in doubt. */
         bool doubt = model.bound.mode != DELETE_FULL && me->step > COMMIT_WRITE;
         n.used.aborts++;
-        process_end(&n, p);
+        table_rolled_back(&n, p, doubt);
         emit(&n, p, doubt ? "I/O error after the WAL frames: rolled back, in doubt" : "ROLLBACK",
              -1);
     }

@@ -70,6 +70,8 @@ void file_write_meta(struct state *s, int root, int attempt, int owner) {
     int newest = meta_newest(s->meta_cache);
     int slot = model.rule.other_slot ? 1 - s->lock.synced_slot : 1 - newest;
 
+    for (int p = 0; p < PROCESSES && model.rule.unclaim_same; p++)
+        s->process[p].claimed = 0; /* but for the writer, who says so */
     s->lost_metas &= (u8) ~(1u << slot);
     s->meta_cache[slot] = (struct meta){
         .counter = (u8)(s->meta_cache[newest].counter + 1),

@@ -145,6 +145,7 @@ static void fold_meta(const struct state *s, int p) {
 
     me->attempt = (u8)(file_new_root(&n, me->from) + 1);
     file_write_meta(&n, me->from, me->attempt, old->owner);
+    me->claimed = s->process[p].claimed;
     me->step = WRITE_HORIZON;
     if (model.bound.early_sync || (model.rule.foreign_sync && foreign))
         me->step = WRITE_META_SYNC;

@@ -60,6 +60,8 @@ enum step {
     TABLE_NAME_SYNC,
     TABLE_CLAIM,
     TABLE_CLAIM_SYNC,
+    TABLE_UNCLAIM, /* after a rollback, without the host's write lock */
+    TABLE_UNCLAIM_SYNC,
     TABLE_HELD, /* the last step of DROP; this one only if DROP keeps the writer byte */
     TABLE_RELEASE,
     TABLE_RELEASE_SYNC,
@@ -153,6 +155,7 @@ struct process {
     u8 uses_wal;  /* its snapshot needs the WAL, which so cannot restart */
     u8 kept;      /* has already read once in this transaction */
     u8 stale;     /* has the unlinked lock file open */
+    u8 claimed;   /* made the file its host's, and no other has written a meta page since */
 };
 
 /* What was used up of the bounds. */
@@ -185,7 +188,9 @@ struct state {
 /*
  * The rules that can be left out, one at a time: name, and what it says. Each is on by default.
  */
-#define MODEL_RULES(RULE) \
+#define MODEL_RULES(RULE) MODEL_RULES_COMMIT(RULE) MODEL_RULES_TABLE(RULE)
+
+#define MODEL_RULES_COMMIT(RULE) \
     RULE(barrier, "the host is synced before the meta names its root") \
     RULE(directory, "the barrier syncs the host's directory") \
     RULE(reuse_synced, "pages are reused behind the meta known to be on disk") \
@@ -206,18 +211,26 @@ struct state {
     RULE(presence, "a lock file cannot be made anew while the file is in use") \
     RULE(publish_again, "a published meta is compared again under the writer byte") \
     RULE(publish_barrier, "a published meta comes behind the host barrier") \
+    RULE(failed_sync, "a fold whose sync failed is given up") \
+    RULE(open_rewrites, "who relies on a meta page found writes it again before the sync")
+
+#define MODEL_RULES_TABLE(RULE) \
     RULE(create_complete, "the file gets its name when it is complete") \
     RULE(create_directory, "the file's directory entry is synced before its row") \
     RULE(row_behind_meta, "a row is made or deleted behind the meta that it relies on") \
-    RULE(failed_sync, "a fold whose sync failed is given up") \
-    RULE(open_rewrites, "who relies on a meta page found writes it again before the sync") \
     RULE(claim, "reviving or adopting a file is an attempt") \
     RULE(claim_barrier, "that attempt comes behind the host barrier") \
+    RULE(claim_writes, "who takes a file up that is its host's writes the meta again") \
+    RULE(unclaim_same, "a claim is taken back only while its meta is the newest") \
+    RULE(unclaim_doubt, "a claim is not taken back once the commit may come back") \
+    RULE(create_behind, "CREATE takes its own file although a dropped row is behind it") \
     RULE(release_lock, "a dropped file is released under the host's write lock") \
     RULE(release_barrier, "a file is released behind the host barrier") \
     RULE(release_owner, "a file is released only if it is still ours") \
     RULE(release_descends, "a dropped row is deleted only if the file descends from its root") \
     RULE(release_acknowledge, "no file is released while an attempt is outstanding")
+
+struct model; /* what is searched: these rules, and */
 
 /* Bounds and surroundings: name, default, what it is. */
 #define MODEL_BOUNDS(BOUND) \
@@ -231,6 +244,7 @@ struct state {
     BOUND(off, 0, "1: the checkpointer has synchronous=OFF, 2: the writers too") \
     BOUND(keeps, 0, "readers that keep an idle pin") \
     BOUND(tables, 0, "CREATE, DROP and release; the table does not exist at first") \
+    BOUND(there, 0, "1: the file is there at first, and nobody's") \
     BOUND(held, 0, "1: DROP keeps the writer byte, and releases the file after its commit") \
     BOUND(hosts, 1, "2: the second process has a host of its own") \
     BOUND(alone, 0, "1: standalone readers, 2: and standalone writers") \
@@ -297,6 +311,7 @@ void fold_goes_on(const struct state *s, int p);
 void fold_sync_fails(const struct state *s, int p);
 void fold_begin(const struct state *s, int p);
 bool table_step(const struct state *s, int p);
+void table_rolled_back(struct state *s, int p, bool doubt);
 void table_begin(const struct state *s, int p);
 bool reader_step(const struct state *s, int p);
 void reader_begin(const struct state *s, int p);

@@ -152,13 +152,14 @@ void state_start(struct state *s) {
     if (model.bound.hosts > 1)
         s->process[1].host = 1;
     s->root_count = 1;
-    if (model.bound.tables > 0)
+    if (model.bound.tables > 0 && !model.bound.there)
         return; /* no table, no file */
     root_make_first(s);
     memcpy(s->disk, s->cache, sizeof(s->disk));
-    s->host[0].version[0].state = ROW_LIVE;
+    if (!model.bound.there)
+        s->host[0].version[0].state = ROW_LIVE;
     s->named_cache = s->named_disk = 1;
-    s->meta_cache[0] = (struct meta){.counter = 1, .owner = 1};
+    s->meta_cache[0] = (struct meta){.counter = 1, .owner = (u8)!model.bound.there};
     memcpy(s->meta_disk, s->meta_cache, sizeof(s->meta_disk));
     s->lock.horizon = s->lock.synced_epoch = 1;
 }

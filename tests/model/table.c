@@ -8,6 +8,8 @@
  *            without owner     adopt: meta {root, attempt, owner}, sync, row
  *            another's         refused
  *            in every case the directory is synced before the row is inserted
+ *            rolled back after it made or adopted the file: meta without owner, sync; but not if
+ *            the commit may come back, or another has written a meta page since
  *   DROP     fold the outbox, row = dropped
  *   release  a later write transaction, whose base is the dropped row: barrier, meta without
  *            owner, sync, no row
@@ -137,6 +139,7 @@ static void create_name_sync(const struct state *s, int p) {
 
     if (model.rule.create_directory)
         n.named_disk = 1;
+    n.process[p].claimed = 1;
     host_begin_commit(&n, p, (struct version){.state = ROW_LIVE});
     emit(&n, p, "CREATE: syncs the directory, inserts the row", -1);
     create_fold(&n, p);
@@ -153,6 +156,8 @@ static void create_row(const struct state *s, int p, const char *label) {
         return;
     if (model.rule.create_directory)
         n.named_disk = 1;
+    if (model.rule.claim_writes)
+        file_write_meta(&n, m->root, m->attempt, m->owner);
     if (model.rule.row_behind_meta)
         file_rely(&n);
     if (base->state == ROW_DROPPED && lineage_accepts(s, base->root)) {
@@ -184,6 +189,12 @@ static void create_decide(const struct state *s, int p) {
     owner = s->meta_cache[slot].owner;
     if (owner != 0 && owner != host_owner(s, me->host))
         return; /* another host's: refused */
+    if (owner != 0 && base->state == ROW_DROPPED && !lineage_accepts(s, base->root) &&
+        !model.rule.create_behind) {
+        if (!model.bound.copy && !model.bound.swap && !model.bound.off)
+            violated("MODEL-7: CREATE is refused the file of its own host");
+        return;
+    }
     if (owner != 0) {
         if (base->state == ROW_ABSENT) {
             create_row(s, p, "CREATE: takes its own file over, row := root");
@@ -199,6 +210,7 @@ static void create_decide(const struct state *s, int p) {
     n.lock.writer = (u8)(p + 1);
     if (model.rule.claim_barrier)
         host_barrier(&n.host[me->host]);
+    me->claimed = owner == 0;
     me->step = TABLE_CLAIM;
     emit(&n, p, owner ? "CREATE: revives; takes the writer byte, syncs the host"
                       : "CREATE: adopts; takes the writer byte, syncs the host", -1);
@@ -217,6 +229,7 @@ static void create_claim(const struct state *s, int p) {
     if (model.rule.claim)
         me->attempt = (u8)(file_new_root(&n, root) + 1);
     file_write_meta(&n, root, me->attempt, host_owner(s, me->host));
+    me->claimed = s->process[p].claimed;
     me->step = TABLE_CLAIM_SYNC;
     emit(&n, p, "CREATE: writes the meta with its owner", -1);
 }
@@ -245,6 +258,49 @@ static void create_claim_sync(const struct state *s, int p) {
     host_begin_commit(
         &n, p, (struct version){.state = ROW_LIVE, .root = me->from, .acked = me->attempt});
     emit(&n, p, "CREATE: syncs the meta, row := root", me->from);
+}
+
+/* ---- Rollback of CREATE ---- */
+
+/* The host's lock is given back first; then the file, if this transaction claimed it. */
+void table_rolled_back(struct state *s, int p, bool doubt) {
+    const struct process was = s->process[p];
+    struct process *me = &s->process[p];
+
+    process_end(s, p);
+    if (!was.claimed || was.step < TABLE_NAME_SYNC || (doubt && model.rule.unclaim_doubt))
+        return;
+    me->claimed = was.claimed;
+    me->kind = KIND_CREATE;
+    me->base = s->host[me->host].visible;
+    me->step = TABLE_UNCLAIM;
+}
+
+static void unclaim_meta(const struct state *s, int p) {
+    struct state n = *s;
+    const struct meta *m = &s->meta_cache[meta_newest(s->meta_cache)];
+
+    if (!byte_is_free(s))
+        return;
+    if (!s->process[p].claimed) {
+        process_end(&n, p);
+        emit(&n, p, "ROLLBACK: somebody has taken the file up, it stays", -1);
+        return;
+    }
+    n.lock.writer = (u8)(p + 1);
+    file_write_meta(&n, m->root, 0, 0);
+    n.process[p].step = TABLE_UNCLAIM_SYNC;
+    emit(&n, p, "ROLLBACK: takes the writer byte, writes the meta without owner", -1);
+}
+
+static void unclaim_sync(const struct state *s, int p) {
+    struct state n = *s;
+
+    fold_sync_fails(s, p);
+    file_sync(&n);
+    file_meta_synced(&n);
+    process_end(&n, p);
+    emit(&n, p, "ROLLBACK: syncs the meta, the file is nobody's", -1);
 }
 
 /* ---- Release ---- */
@@ -349,6 +405,12 @@ bool table_step(const struct state *s, int p) {
         return true;
     case TABLE_CLAIM_SYNC:
         create_claim_sync(s, p);
+        return true;
+    case TABLE_UNCLAIM:
+        unclaim_meta(s, p);
+        return true;
+    case TABLE_UNCLAIM_SYNC:
+        unclaim_sync(s, p);
         return true;
     case TABLE_HELD:
         release_held(s, p);
