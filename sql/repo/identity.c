@@ -163,6 +163,9 @@ void htt_identity_forget_all(htt_identity *identity) {
 }
 
 void htt_identity_commit(htt_identity *identity, unsigned depth) {
+    for (htt_identity_entry *entry = identity->forgotten; entry != NULL; entry = entry->next) {
+        entry->loaded -= entry->loaded == depth ? 1 : 0;
+    }
     for (size_t i = 0; i < identity->bucket_count; i++) {
         for (htt_identity_entry *entry = identity->buckets[i]; entry != NULL; entry = entry->next) {
             entry->loaded -= entry->loaded == depth ? 1 : 0;

@@ -105,7 +105,8 @@ htt_rc htt_backing_fail(const htt_backing *backing, const htt_datum *key, htt_rc
  *                      loaded by get        inner unit commits     inner unit rolls back
  *   entry              depth d              becomes d - 1          those loaded or written by it
  *                                                                  are forgotten
- *   forgotten object   lives until the unit ends in whose depth it was loaded
+ *   forgotten object   becomes d - 1          lives until the unit ends in whose depth it was
+ *                                             loaded, and no other of that depth or below is left
  */
 typedef struct htt_identity htt_identity;
 
@@ -134,7 +135,7 @@ void htt_identity_forget(htt_identity *identity, htt_identity_entry *entry);
 void htt_identity_forget_all(htt_identity *identity);
 void htt_identity_commit(htt_identity *identity, unsigned depth);
 void htt_identity_rollback(htt_identity *identity, unsigned depth);
-/* Frees what was forgotten in that depth. */
+/* Frees what was forgotten in that depth and below. */
 void htt_identity_end(htt_identity *identity, unsigned depth);
 
 /* ----------------------------------------------------------- repository */

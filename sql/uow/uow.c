@@ -118,6 +118,20 @@ static void uow_undo_down_to(htt_uow *uow) {
     }
 }
 
+/* Another unit of this one's level or below is not ended: by level alone its objects would go. */
+static bool uow_has_sibling(const htt_uow *uow) {
+    for (const htt_open_thing *thing = uow->db->things; thing != NULL; thing = thing->next) {
+        if (thing->kind == uow->thing.kind) {
+            const htt_uow *const other =
+                (const htt_uow *)((const char *)thing - offsetof(htt_uow, thing));
+            if (other != uow && other->root == uow->root && other->level >= uow->level) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Units inside of a root that goes: finished, not ended yet. */
 static void uow_orphan(const htt_uow *root) {
     for (htt_open_thing *thing = root->db->things; thing != NULL; thing = thing->next) {
@@ -144,7 +158,7 @@ void htt_uow_end(htt_uow *uow) {
             uow->repos = repo->next;
             htt_repo_free_in_unit(repo);
         }
-    } else if (uow->root != NULL) {
+    } else if (uow->root != NULL && !uow_has_sibling(uow)) {
         for (htt_repo *repo = uow->root->repos; repo != NULL; repo = repo->next) {
             htt_identity_end(repo->identity, uow->level);
         }

@@ -327,6 +327,42 @@ static void test_identity__an_inner_commit_hands_its_objects_to_the_outer(void *
     assert_true(stored(world, 1) == 10);
 }
 
+static void test_identity__what_an_inner_unit_forgot_lives_until_the_outer_ends(void **state) {
+    repo_world *const world = *state;
+    htt_uow *const outer = begin(world);
+    htt_repo *const repo = orders(outer);
+    put(repo, 1, 1);
+    htt_uow *const inner = begin(world);
+    const test_order *const one = get(repo, 1);
+    put(repo, 1, 10); /* with another object: `one` is forgotten */
+    expect_ok(world->db, htt_uow_commit(inner));
+    htt_uow_end(inner);
+    assert_int_equal(order_alive, 1);
+    assert_true(one->total == 1);
+    htt_uow_end(outer);
+    assert_int_equal(order_alive, 0);
+}
+
+static void test_identity__a_late_end_leaves_the_objects_of_a_later_unit(void **state) {
+    repo_world *const world = *state;
+    htt_uow *const outer = begin(world);
+    htt_repo *const repo = orders(outer);
+    put(repo, 1, 1);
+    htt_uow *const first = begin(world);
+    expect_ok(world->db, htt_uow_rollback(first));
+    htt_uow *const second = begin(world);
+    const test_order *const one = get(repo, 1);
+    put(repo, 1, 10);
+    htt_uow_end(first);
+    assert_int_equal(order_alive, 1);
+    assert_true(one->total == 1);
+    expect_ok(world->db, htt_uow_rollback(second));
+    assert_true(one->total == 1); /* the second has not ended yet */
+    htt_uow_end(second);
+    assert_int_equal(order_alive, 0);
+    htt_uow_end(outer);
+}
+
 /* ----------------------------------------------------------------- events */
 
 static htt_event make_event(const char *id) {
@@ -500,6 +536,8 @@ int main(void) {
         contract(test_identity__a_walk_gives_what_was_got_and_keeps_nothing_else),
         contract(test_identity__an_inner_rollback_forgets_what_it_touched),
         contract(test_identity__an_inner_commit_hands_its_objects_to_the_outer),
+        contract(test_identity__what_an_inner_unit_forgot_lives_until_the_outer_ends),
+        contract(test_identity__a_late_end_leaves_the_objects_of_a_later_unit),
         contract(test_events__are_written_by_the_commit_in_order),
         contract(test_events__a_wrong_one_fails_the_commit_and_leaves_none),
         contract(test_unit__random_units_match_a_model),
