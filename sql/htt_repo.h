@@ -198,8 +198,8 @@ HTT_API HTT_MUST_CHECK htt_rc htt_repo_count(htt_repo *repo, int64_t *count_out)
 
 /*
  * Visits rows, in no particular order. The object is borrowed during the visit. Another result than
- * HTT_OK ends the walk and is what the call gives. While a walk runs its repository may be read,
- * not walked again or written: HTT_MISUSE.
+ * HTT_OK ends the walk and is what the call gives. While a walk runs its table may be read, not
+ * walked again or written, by any repository of this db: HTT_MISUSE.
  */
 typedef htt_rc htt_repo_visit(void *arg, htt_datum key, void *object, int64_t version);
 HTT_API HTT_MUST_CHECK htt_rc htt_repo_each(htt_repo *repo, htt_repo_visit *visit, void *arg);

@@ -2,6 +2,7 @@
 /* Backings: a store with its shape, kept with the db and found again by what the spec says. */
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #include "sql/base/memory.h"
 #include "sql/repo/repo.h"
@@ -116,6 +117,20 @@ htt_rc htt_backing_get(htt_db *db, const htt_repo_spec *spec, htt_backing **back
     htt_db_attach(db, &backing->attachment);
     *backing_out = backing;
     return HTT_OK;
+}
+
+bool htt_backing_is_walked(const htt_backing *backing) {
+    if (backing->walking || backing->kind == HTT_REPO_OWN) {
+        return backing->walking;
+    }
+    for (const htt_attachment *at = backing->db->attached; at != NULL; at = at->next) {
+        const htt_backing *const other = (const htt_backing *)at; /* its first field */
+        if (at->release == backing_release && other->walking &&
+            strcasecmp(other->shape.table, backing->shape.table) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 htt_rc htt_backing_of_store(htt_db *db, const htt_repo_spec *spec, const htt_repo_methods *methods,

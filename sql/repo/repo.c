@@ -177,9 +177,9 @@ static htt_rc repo_check(htt_repo *repo, bool write) {
                                 "the unit's transaction is over: SQLite or the application has "
                                 "rolled it back; end the unit");
     }
-    return write && repo->walking
+    return write && htt_backing_is_walked(repo->backing)
                ? htt_backing_fail(repo->backing, NULL, HTT_MISUSE,
-                                  "a visit must not write the repository that it walks over")
+                                  "a visit must not write the table that it walks over")
                : HTT_OK;
 }
 
@@ -495,15 +495,15 @@ static htt_rc repo_visit_row(void *arg, const htt_repo_row *row) {
 
 static htt_rc repo_scan(htt_repo *repo, const htt_datum *prefix, htt_repo_visit *visit, void *arg) {
     repo_walk walk = {repo, visit, arg};
-    if (repo->walking || visit == NULL) {
+    if (visit == NULL || htt_backing_is_walked(repo->backing)) {
         return htt_backing_fail(repo->backing, NULL, HTT_MISUSE,
                                 visit == NULL ? "the visit is NULL"
-                                              : "a visit must not walk over its own repository");
+                                              : "a visit must not walk over its own table again");
     }
-    repo->walking = true;
+    repo->backing->walking = true;
     const htt_rc rc =
         repo->backing->methods->scan(repo->backing->store, prefix, repo_visit_row, &walk);
-    repo->walking = false;
+    repo->backing->walking = false;
     repo_done(repo);
     return rc;
 }

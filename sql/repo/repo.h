@@ -32,6 +32,7 @@ typedef struct htt_backing {
     htt_repo_kind kind;              /* of store */
     const htt_repo_methods *methods; /* of store */
     void *store;                     /* owned */
+    bool walking;                    /* each or find_prefix runs, of any repository over it */
 } htt_backing;
 
 /* Finds or makes it. */
@@ -40,6 +41,11 @@ htt_rc htt_backing_get(htt_db *db, const htt_repo_spec *spec, htt_backing **back
 htt_rc htt_backing_of_store(htt_db *db, const htt_repo_spec *spec, const htt_repo_methods *methods,
                             void *store, htt_backing **backing_out);
 void htt_backing_free(htt_backing *backing);
+/*
+ * A walk over the backing's table runs, through any backing of this db: two of one table differ in
+ * their columns. A walk's statement, or the fake's row, would be gone under another walk or write.
+ */
+bool htt_backing_is_walked(const htt_backing *backing);
 
 /* The stores. `shape` is borrowed as long as the store lives. */
 extern const htt_repo_methods htt_store_fake_methods;
@@ -147,7 +153,6 @@ struct htt_repo {
     htt_backing *backing;     /* the db's; owned when own */
     const htt_codec *codec;   /* borrowed */
     bool own;                 /* over the application's store */
-    bool walking;             /* each or find_prefix runs */
     htt_identity *identity;   /* owned; NULL: not of a unit */
     const unsigned *depth;    /* of the unit; NULL: not of a unit */
     const char *const *state; /* of the unit: why it takes no calls, or NULL; NULL: not of a unit */

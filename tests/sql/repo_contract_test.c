@@ -450,6 +450,53 @@ static void test_contract__each_visits_every_row_once(void **state) {
     htt_repo_close(repo);
 }
 
+/* Opens the table again, as it was opened or with other columns, and is refused through that. */
+static htt_rc visit_through_another(void *arg, htt_datum key, void *object, int64_t version) {
+    test_walk *const walk = arg;
+    htt_db *const db = htt_repo_db(walk->repo);
+    const test_order a = make_order("a", 1);
+    (void)key;
+    (void)object;
+    (void)version;
+    for (int versioned = 0; versioned < 2; versioned++) {
+        const htt_repo_spec spec = order_spec(versioned != 0);
+        htt_repo *other;
+        void *again;
+        expect_ok(db, htt_repo_open(db, &spec, &other));
+        expect_rc(db, htt_repo_put(other, htt_key_of_integer(1), &a), HTT_MISUSE);
+        expect_text(db, "a visit must not write");
+        expect_rc(db, htt_repo_remove(other, htt_key_of_integer(2)), HTT_MISUSE);
+        expect_rc(db, htt_repo_each(other, visit_order, walk), HTT_MISUSE);
+        expect_text(db, "a visit must not walk");
+        expect_ok(db, htt_repo_get(other, htt_key_of_integer(1), &again));
+        htt_repo_free(other, again);
+        htt_repo_close(other);
+    }
+    const htt_repo_spec spec = thing_spec(htt_codec_integer()); /* another table is free */
+    htt_repo *things;
+    expect_ok(db, htt_repo_open(db, &spec, &things));
+    expect_ok(db, htt_repo_put(things, htt_key_of_integer(walk->count), &walk->count));
+    htt_repo_close(things);
+    walk->count++;
+    return HTT_OK;
+}
+
+static void test_contract__a_walk_guards_its_table_against_other_repositories(void **state) {
+    repo_world *const world = *state;
+    htt_repo *const repo = open_orders(world, true);
+    test_walk walk = {repo, 0, 0, 0};
+    for (int64_t id = 1; id <= 3; id++) {
+        const test_order a = make_order("a", (double)id);
+        expect_ok(world->db, htt_repo_put(repo, htt_key_of_integer(id), &a));
+    }
+    expect_ok(world->db, htt_repo_each(repo, visit_through_another, &walk));
+    assert_int_equal(walk.count, 3);
+    htt_repo *const other = open_orders(world, true);
+    expect_ok(world->db, htt_repo_remove(other, htt_key_of_integer(1))); /* free again */
+    htt_repo_close(other);
+    htt_repo_close(repo);
+}
+
 static htt_rc visit_text(void *arg, htt_datum key, void *object, int64_t version) {
     char *const seen = arg;
     (void)version;
@@ -599,6 +646,7 @@ int main(void) {
         contract(test_contract__text_and_json_are_checked),
         contract(test_contract__a_codec_s_mistakes_are_named),
         contract(test_contract__each_visits_every_row_once),
+        contract(test_contract__a_walk_guards_its_table_against_other_repositories),
         contract(test_contract__prefixes_are_found_where_the_store_can),
         contract(test_contract__random_calls_match_a_model),
     };
