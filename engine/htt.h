@@ -2,7 +2,8 @@
 /*
  * libhtt: a key/value store in one file, a hash-table-tree.
  *
- * This is the whole public interface of the engine. It needs no SQLite. A store maps keys to
+ * This is what a program needs of the engine (htt_env.h replaces the operating system, htt_host.h
+ * is for a database that keeps the root). It needs no SQLite. A store maps keys to
  * values, both typed bytes (htt_datum). One writer and any number of readers, in threads and
  * processes, work on one file at the same time; a reader sees one state from begin to end.
  *
@@ -68,7 +69,7 @@ typedef enum htt_rc {
     HTT_MISMATCH = 16,   /* the file is not the one asked for: declaration, page size, uuid */
     HTT_SNAPSHOT = 17,   /* pages of this snapshot were reused; begin again */
     HTT_POISONED = 18,   /* an earlier sync or meta write failed; close and open again */
-    HTT_ABORTED = 19,    /* the cursor saw changes of a transaction that was aborted */
+    HTT_ABORTED = 19,    /* the transaction was aborted whose changes this is about */
     /* The layer over SQLite (htt_db.h and its neighbours): */
     HTT_CONFLICT = 20,   /* the stored version is not the one that was expected */
     HTT_EXPIRED = 21,    /* a lease or a deadline is over, or another holds the lease */
@@ -438,8 +439,8 @@ HTT_API HTT_MUST_CHECK htt_rc htt_check(htt_txn *txn, unsigned depth, htt_check_
                                         void *arg, uint64_t *problems_out);
 
 /*
- * Writes the transaction's state as a new file that stands alone (same uuid is not kept: a copy
- * is a file of its own). The target must not exist (HTT_EXISTS). Durable when it returns HTT_OK.
+ * Writes the transaction's state as a new file that stands alone (a file of
+ * its own, with a new uuid). The target must not exist (HTT_EXISTS). Durable when it returns HTT_OK.
  * On failure the target is removed.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_backup(htt_txn *txn, const char *path);

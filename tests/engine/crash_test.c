@@ -31,7 +31,7 @@
 
 #define CRASH_SEED 777u
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CRASH_DISKS_SHORT 200u /* power cuts of a script, about */
+#define CRASH_DISKS_SHORT 120u /* power cuts of a script, about */
 #else
 #define CRASH_DISKS_SHORT 450u
 #endif

@@ -25,7 +25,11 @@
 #include "txn/testing.h"
 #include "workload.h"
 
-#define FAULT_RUNS_SHORT 36u /* of a script under one plan */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FAULT_RUNS_SHORT 14u /* of a script under one plan */
+#else
+#define FAULT_RUNS_SHORT 36u
+#endif
 #define FAULT_SEED 20231u
 
 typedef struct fault_manner {

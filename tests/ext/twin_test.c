@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TWIN_STEPS_DEFAULT 100000
+#else
 #define TWIN_STEPS_DEFAULT 300000
+#endif
 #define TWIN_STEPS_LONG 5000000
 #define TWIN_RUNS 50
 

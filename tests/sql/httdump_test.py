@@ -340,9 +340,10 @@ class Damaged(Case):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         with Store(self.path) as store:
-            with store.write():
-                for i in range(1400):   # more data pages than the root node has room for
-                    store.put(i, "v" * 2000)
+            for first in range(0, 1400, 100):   # rows of one large transaction make another shape
+                with store.write():
+                    for i in range(first, first + 100): # in all too many pages for the root node
+                        store.put(i, "v" * 2000)
             with store.write():
                 store.put("big", b"x" * 20000)
                 store.put("k" * 5000, "y" * 3000)
