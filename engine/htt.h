@@ -439,9 +439,8 @@ HTT_API HTT_MUST_CHECK htt_rc htt_check(htt_txn *txn, unsigned depth, htt_check_
                                         void *arg, uint64_t *problems_out);
 
 /*
- * Writes the transaction's state as a new file that stands alone (a file of
- * its own, with a new uuid). The target must not exist (HTT_EXISTS). Durable when it returns HTT_OK.
- * On failure the target is removed.
+ * Writes the transaction's state as a new file that stands alone, with a uuid of its own. The
+ * target must not exist (HTT_EXISTS). Durable when it returns HTT_OK. On failure it is removed.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_backup(htt_txn *txn, const char *path);
 
