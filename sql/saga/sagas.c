@@ -116,8 +116,8 @@ htt_rc htt_saga_event(htt_sagas *sagas, const saga_row *row, bool started) {
                              .aggregate_id = row->id,
                              .type = type,
                              .payload = htt_text(payload)};
-    /* Behind those of the step, where one runs. */
-    return sagas->unit != NULL ? htt_uow_event(sagas->unit, &event)
+    /* Behind those of the step, where one runs: its action may be in a unit of its own. */
+    return sagas->unit != NULL ? htt_uow_event(sagas->db->unit, &event)
                                : htt_event_append(sagas->db, &event, NULL);
 }
 

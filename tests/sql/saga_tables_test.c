@@ -249,6 +249,54 @@ static htt_rc sets_bad_data(saga_world *world, htt_saga_call *call) {
     return htt_saga_call_set_data(call, "[");
 }
 
+/* Starts one saga and sends another, which failed, on its way again. */
+static htt_rc starts_and_requeues(saga_world *world, htt_saga_call *call) {
+    const htt_saga_input input = {.definition = "other", .id = "started", .key = "k"};
+    if (strcmp(htt_saga_call_id(call), "first") != 0 ||
+        strcmp(htt_saga_call_data(call), "{\"last\":\"+a\"}") != 0) {
+        return HTT_OK;
+    }
+    const htt_rc rc = htt_saga_start(world->sagas, &input, NULL);
+    return rc == HTT_OK ? htt_saga_requeue(world->sagas, "failed", HTT_SAGA_SKIP) : rc;
+}
+
+static void test_action__starts_and_requeues_sagas_that_append_events(void **state) {
+    saga_world world;
+    htt_saga_definition other;
+    (void)state;
+    world_init(&world);
+    world_open(&world, ":memory:");
+    world.definition.events = true;
+    world_define(&world);
+    other = world.definition;
+    other.name = "other";
+    assert_int_equal(htt_saga_define(world.sagas, &other, &world), HTT_OK);
+    world.actions[1] = WORLD_REFUSES;
+    world.compensations[0] = WORLD_REFUSES;
+    assert_int_equal(
+        htt_saga_start(world.sagas, &(htt_saga_input){.definition = "saga", .id = "failed"}, NULL),
+        HTT_OK);
+    world_finish(&world, NULL);
+    world.actions[1] = world.compensations[0] = WORLD_DOES;
+    world.during = starts_and_requeues;
+    assert_int_equal(
+        htt_saga_start(world.sagas, &(htt_saga_input){.definition = "saga", .id = "first"}, NULL),
+        HTT_OK);
+    if (htt_saga_advance(world.sagas, "first", 0, NULL) != HTT_OK) {
+        fail_msg("%s", htt_db_errmsg(world.db));
+    }
+    expect_text(&world, "SELECT step || coalesce(last_error, '') FROM htt_saga WHERE id = 'first'",
+                "1");
+    expect_text(&world, "SELECT state FROM htt_saga WHERE id = 'failed'", "compensated");
+    expect_text(&world,
+                "SELECT group_concat(aggregate_id || ' ' || type) FROM (SELECT * FROM htt_event"
+                " WHERE type LIKE 'saga.%' ORDER BY seq DESC LIMIT 2)",
+                "failed saga.compensated,started saga.started");
+    world_finish(&world, NULL);
+    expect_text(&world, "SELECT state FROM htt_saga WHERE id = 'started'", "completed");
+    world_close(&world);
+}
+
 static void test_action__cannot_advance_its_own_instance(void **state) {
     saga_world world;
     char id[HTT_SAGA_ID_MAX];
@@ -627,6 +675,7 @@ int main(void) {
         cmocka_unit_test(test_resume__an_id_that_is_too_long_is_told),
         cmocka_unit_test(test_resume__in_batches_starves_no_definition),
         cmocka_unit_test(test_advance__not_within_a_transaction_of_the_caller),
+        cmocka_unit_test(test_action__starts_and_requeues_sagas_that_append_events),
         cmocka_unit_test(test_action__cannot_advance_its_own_instance),
         cmocka_unit_test(test_action__that_changes_its_own_row_is_undone),
         cmocka_unit_test(test_action__that_begins_another_transaction_fails),
