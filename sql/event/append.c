@@ -167,6 +167,12 @@ static htt_rc append_insert(htt_db *db, const htt_event *event, htt_event_receip
 
 htt_rc htt_event_append(htt_db *db, const htt_event *event, htt_event_receipt *receipt_out) {
     char uuid[EVENT_UUID_SIZE];
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
+    if (event == NULL) {
+        return htt_db_fail(db, HTT_MISUSE, "event: there is none, it is NULL");
+    }
     htt_rc rc = append_check(db, event);
     if (rc != HTT_OK) {
         return rc;
@@ -191,6 +197,9 @@ htt_rc htt_event_declare(htt_db *db, const char *type) {
 /* --------------------------------------------------------------- reading */
 
 htt_rc htt_event_each(htt_db *db, int64_t after, uint32_t most, htt_event_visit visit, void *arg) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
     if (htt_db_is_fake(db)) {
         return htt_fake_event_each(db, after, most, visit, arg);
     }
@@ -214,6 +223,9 @@ htt_rc htt_event_each(htt_db *db, int64_t after, uint32_t most, htt_event_visit 
 }
 
 htt_rc htt_event_newest(htt_db *db, int64_t *seq_out) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
     return htt_db_is_fake(db) ? htt_fake_event_newest(db, seq_out)
                               : htt_event_number(db, EVENT_NEWEST, seq_out, 0, "");
 }
@@ -223,12 +235,12 @@ htt_rc htt_event_newest(htt_db *db, int64_t *seq_out) {
 htt_rc htt_event_purge(htt_db *db, int64_t retention_ms, uint32_t most, uint32_t *deleted_out) {
     int64_t deleted = 0;
     uint32_t deleted_of_fake = 0;
-    if (retention_ms < 0) {
-        return htt_db_fail(db, HTT_MISUSE, "event: the retention is negative");
+    htt_rc rc = htt_event_check_age(db, "events", retention_ms);
+    if (rc != HTT_OK) {
+        return rc;
     }
     const int64_t before = htt_db_now_ms(db) - retention_ms;
     const uint32_t page = most == 0 ? HTT_EVENT_PAGE : most;
-    htt_rc rc;
     if (htt_db_is_fake(db)) {
         rc = htt_fake_event_purge(db, before, page, &deleted_of_fake);
         deleted = deleted_of_fake;

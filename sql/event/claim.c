@@ -82,7 +82,7 @@ void htt_lease_free(htt_lease *lease) {
 }
 
 size_t htt_lease_count(const htt_lease *lease) {
-    return lease->count;
+    return lease == NULL ? 0 : lease->count;
 }
 
 const htt_delivery *htt_lease_at(const htt_lease *lease, size_t index) {

@@ -120,7 +120,8 @@ htt_rc htt_consumer_register(htt_db *db, const char *name, const htt_consumer_op
 }
 
 static htt_rc consumer_missing(htt_db *db, const char *name) {
-    return htt_db_fail(db, HTT_NOTFOUND, "consumer '%s' is not registered", name);
+    return htt_db_fail(db, HTT_NOTFOUND, "consumer '%s' is not registered: htt_consumer_register",
+                       name);
 }
 
 htt_rc htt_consumer_remove(htt_db *db, const char *name) {

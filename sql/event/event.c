@@ -26,6 +26,9 @@ size_t htt_event_length(const char *text) {
 }
 
 htt_rc htt_event_check_name(htt_db *db, const char *what, const char *text, size_t most) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
     if (text == NULL || text[0] == '\0') {
         return htt_db_fail(db, HTT_MISUSE, "%s is %s: give it a text", what,
                            text == NULL ? "NULL" : "empty");
@@ -34,6 +37,16 @@ htt_rc htt_event_check_name(htt_db *db, const char *what, const char *text, size
     return length <= most ? HTT_OK
                           : htt_db_fail(db, HTT_TOOBIG, "%s has %zu characters, %zu are allowed",
                                         what, length, most);
+}
+
+htt_rc htt_event_check_age(htt_db *db, const char *what, int64_t retention_ms) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
+    return retention_ms >= 0 ? HTT_OK
+                             : htt_db_fail(db, HTT_MISUSE,
+                                           "%s: retention_ms is %" PRId64 ": give it 0 or more",
+                                           what, retention_ms);
 }
 
 /* Has `text` at its start, and then nothing, or what ends the name of a type. */

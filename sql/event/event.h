@@ -21,8 +21,10 @@ enum { EVENT_UUID_SIZE = 37 }; /* with its end */
 
 /* Characters of a UTF-8 text, as SQLite counts them. */
 size_t htt_event_length(const char *text);
-/* HTT_MISUSE: NULL or empty; HTT_TOOBIG: more than `most` characters. `what` names it. */
+/* HTT_MISUSE: no db; NULL or empty; HTT_TOOBIG: more than `most` characters. `what` names it. */
 htt_rc htt_event_check_name(htt_db *db, const char *what, const char *text, size_t most);
+/* HTT_MISUSE: no db, or negative. `what` names what is purged. */
+htt_rc htt_event_check_age(htt_db *db, const char *what, int64_t retention_ms);
 /* Options that their init did not make, or whose numbers are out of their ranges. */
 htt_rc htt_consumer_check(htt_db *db, const char *name, const htt_consumer_options *options);
 /* Must `content_type` be JSON? As the CHECK in htt_event.sql says it. */

@@ -27,6 +27,11 @@ static htt_rc idempotency_check(htt_db *db, const char *scope, const char *key) 
                : rc;
 }
 
+/* now + ms, at most the largest time: an ms that means "for ever" does not become the past. */
+static int64_t idempotency_after(int64_t now, int64_t ms) {
+    return now > 0 && ms > INT64_MAX - now ? INT64_MAX : now + ms;
+}
+
 /* --------------------------------------------------------------- reading */
 
 /* What is found goes into an entry; made while the row is borrowed. */
@@ -178,10 +183,33 @@ static htt_rc idempotency_begin(htt_db *db, const htt_idempotency_request *reque
     entry->result = htt_null();
     entry->is_finished = false;
     entry->created_at = now;
-    entry->expires_at =
-        now + (request->running_ms == 0 ? HTT_IDEMPOTENCY_RUNNING_MS : request->running_ms);
+    entry->expires_at = idempotency_after(
+        now, request->running_ms == 0 ? HTT_IDEMPOTENCY_RUNNING_MS : request->running_ms);
     entry->token = (int64_t)(db->platform.random64(db->platform.context) >> 1);
     return idempotency_write(db, entry, digest);
+}
+
+static htt_rc idempotency_check_request(htt_db *db, const htt_idempotency_request *request) {
+    if (db != NULL && request == NULL) {
+        return htt_db_fail(db, HTT_MISUSE, "idempotency: the request is NULL");
+    }
+    const htt_rc rc =
+        db == NULL ? HTT_MISUSE : idempotency_check(db, request->scope, request->key);
+    if (rc != HTT_OK) {
+        return rc;
+    }
+    if (request->running_ms < 0 || request->keep_ms < 0) {
+        const bool running = request->running_ms < 0;
+        return htt_db_fail(db, HTT_MISUSE,
+                           "idempotency: %s of key '%s' is %" PRId64 ": give it 0 or more",
+                           running ? "running_ms" : "keep_ms", request->key,
+                           running ? request->running_ms : request->keep_ms);
+    }
+    return request->input != NULL || request->input_size == 0
+               ? HTT_OK
+               : htt_db_fail(db, HTT_MISUSE,
+                             "idempotency: the input of key '%s' is NULL and has a size of %zu",
+                             request->key, request->input_size);
 }
 
 htt_rc htt_idempotency_begin(htt_db *db, const htt_idempotency_request *request,
@@ -190,14 +218,7 @@ htt_rc htt_idempotency_begin(htt_db *db, const htt_idempotency_request *request,
     htt_scope scope;
     memset(entry_out, 0,
            sizeof *entry_out); /* HTT_BUSY may come from SQLite, before it is filled */
-    htt_rc rc = idempotency_check(db, request->scope, request->key);
-    if (rc == HTT_OK && (request->running_ms < 0 || request->keep_ms < 0 ||
-                         (request->input == NULL && request->input_size > 0))) {
-        rc = htt_db_fail(db, HTT_MISUSE,
-                         "idempotency: a time of key '%s' is negative, or its "
-                         "input is NULL with a size",
-                         request->key);
-    }
+    htt_rc rc = idempotency_check_request(db, request);
     if (rc == HTT_OK) {
         rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
     }
@@ -214,6 +235,14 @@ htt_rc htt_idempotency_begin(htt_db *db, const htt_idempotency_request *request,
 }
 
 /* ------------------------------------------------------------------- end */
+
+static htt_rc idempotency_check_entry(htt_db *db, const htt_idempotency_entry *entry) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
+    return entry == NULL ? htt_db_fail(db, HTT_MISUSE, "idempotency: the entry is NULL")
+                         : idempotency_check(db, entry->scope, entry->key);
+}
 
 static htt_rc idempotency_lost(htt_db *db, const htt_idempotency_entry *entry) {
     return htt_db_fail(db, HTT_EXPIRED,
@@ -248,7 +277,7 @@ static htt_rc idempotency_end_fake(htt_db *db, const htt_idempotency_entry *entr
 
 htt_rc htt_idempotency_finish(htt_db *db, const htt_idempotency_entry *entry, htt_datum result) {
     int64_t changed = 0;
-    htt_rc rc = idempotency_check(db, entry->scope, entry->key);
+    htt_rc rc = idempotency_check_entry(db, entry);
     if (rc != HTT_OK) {
         return rc;
     }
@@ -258,7 +287,7 @@ htt_rc htt_idempotency_finish(htt_db *db, const htt_idempotency_entry *entry, ht
                            "text, blob or null",
                            entry->key);
     }
-    const int64_t expires_at = htt_db_now_ms(db) + entry->keep_ms;
+    const int64_t expires_at = idempotency_after(htt_db_now_ms(db), entry->keep_ms);
     if (htt_db_is_fake(db)) {
         return idempotency_end_fake(db, entry, &result, expires_at);
     }
@@ -269,7 +298,7 @@ htt_rc htt_idempotency_finish(htt_db *db, const htt_idempotency_entry *entry, ht
 
 htt_rc htt_idempotency_abandon(htt_db *db, const htt_idempotency_entry *entry) {
     int64_t changed = 0;
-    htt_rc rc = idempotency_check(db, entry->scope, entry->key);
+    htt_rc rc = idempotency_check_entry(db, entry);
     if (rc != HTT_OK) {
         return rc;
     }
@@ -284,6 +313,9 @@ htt_rc htt_idempotency_abandon(htt_db *db, const htt_idempotency_entry *entry) {
 htt_rc htt_idempotency_purge(htt_db *db, uint32_t most, uint32_t *deleted_out) {
     uint32_t deleted_of_fake = 0;
     int64_t deleted = 0;
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
     const uint32_t page = most == 0 ? HTT_EVENT_PAGE : most;
     const int64_t now = htt_db_now_ms(db);
     htt_rc rc;

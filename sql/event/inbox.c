@@ -27,12 +27,12 @@ htt_rc htt_inbox_accept(htt_db *db, const char *consumer, const char *message_id
 htt_rc htt_inbox_purge(htt_db *db, int64_t retention_ms, uint32_t most, uint32_t *deleted_out) {
     uint32_t deleted_of_fake = 0;
     int64_t deleted = 0;
-    if (retention_ms < 0) {
-        return htt_db_fail(db, HTT_MISUSE, "inbox: the retention is negative");
+    htt_rc rc = htt_event_check_age(db, "inbox", retention_ms);
+    if (rc != HTT_OK) {
+        return rc;
     }
     const int64_t before = htt_db_now_ms(db) - retention_ms;
     const uint32_t page = most == 0 ? HTT_EVENT_PAGE : most;
-    htt_rc rc;
     if (htt_db_is_fake(db)) {
         rc = htt_fake_inbox_purge(db, before, page, &deleted_of_fake);
         deleted = deleted_of_fake;

@@ -110,8 +110,11 @@ static htt_rc settle_one(htt_lease *lease, size_t index, htt_settle_what what, c
 }
 
 static htt_rc settle(htt_lease *lease, size_t index, htt_settle_what what, const char *error) {
-    htt_db *const db = lease->db;
     htt_scope scope;
+    if (lease == NULL) {
+        return HTT_MISUSE;
+    }
+    htt_db *const db = lease->db;
     if (index >= lease->count) {
         return htt_db_fail(db, HTT_MISUSE, "the lease has %zu events, there is no index %zu",
                            lease->count, index);
@@ -144,8 +147,11 @@ htt_rc htt_delivery_release(htt_lease *lease, size_t index) {
 }
 
 htt_rc htt_delivery_ack_all(htt_lease *lease) {
-    htt_db *const db = lease->db;
     htt_scope scope;
+    if (lease == NULL) {
+        return HTT_MISUSE;
+    }
+    htt_db *const db = lease->db;
     htt_rc rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
     if (rc != HTT_OK) {
         return rc;
@@ -172,9 +178,12 @@ static htt_rc settle_pass_over(htt_db *db, const htt_lease *lease, size_t index)
 }
 
 htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms) {
-    htt_db *const db = lease->db;
     htt_scope scope;
     size_t extended = 0;
+    if (lease == NULL) {
+        return HTT_MISUSE;
+    }
+    htt_db *const db = lease->db;
     if (lease_ms == 0 || lease_ms > HTT_LEASE_LIMIT) {
         return htt_db_fail(db, HTT_MISUSE, "lease_ms is 1 to %d milliseconds", HTT_LEASE_LIMIT);
     }

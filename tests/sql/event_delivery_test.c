@@ -122,6 +122,24 @@ CONTRACT(test_claim__bad_arguments_are_refused) {
     assert_rc(bed->db, htt_delivery_claim(bed->db, "c", "w", NULL, &lease), HTT_NOTFOUND);
 }
 
+/* What is left when htt_db_open or a claim was refused. */
+static void test_delivery__without_a_db_or_a_lease_is_misuse(void **state) {
+    (void)state;
+    htt_lease *lease = NULL;
+    assert_int_equal(htt_delivery_claim(NULL, "c", "w", NULL, &lease), HTT_MISUSE);
+    assert_null(lease);
+    assert_int_equal(htt_delivery_ack(NULL, 0), HTT_MISUSE);
+    assert_int_equal(htt_delivery_fail(NULL, 0, "x"), HTT_MISUSE);
+    assert_int_equal(htt_delivery_bury(NULL, 0, "x"), HTT_MISUSE);
+    assert_int_equal(htt_delivery_release(NULL, 0), HTT_MISUSE);
+    assert_int_equal(htt_delivery_ack_all(NULL), HTT_MISUSE);
+    assert_int_equal(htt_delivery_extend(NULL, 1), HTT_MISUSE);
+    assert_int_equal(htt_lease_count(NULL), 0);
+    assert_int_equal(htt_dead_each(NULL, "c", 0, 0, NULL, NULL), HTT_MISUSE);
+    assert_int_equal(htt_dead_requeue(NULL, "c", 0), HTT_MISUSE);
+    assert_int_equal(htt_dead_discard(NULL, "c", 1), HTT_MISUSE);
+}
+
 CONTRACT(test_claim__an_open_lease_keeps_the_db_open) {
     bed_register(bed, "c", HTT_ON_DEAD_BLOCK, 20);
     (void)bed_append(bed, "1");
@@ -483,6 +501,7 @@ CONTRACT(test_dead__a_worker_that_dies_of_an_event_each_time_kills_it) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delivery__without_a_db_or_a_lease_is_misuse),
         cmocka_unit_test(test_claim__gives_events_in_order_and_each_to_one),
         cmocka_unit_test(test_claim__every_consumer_gets_every_event),
         cmocka_unit_test(test_claim__an_aggregate_is_delivered_one_after_the_other),

@@ -188,9 +188,14 @@ CONTRACT(test_idempotency__bad_arguments_are_refused) {
     request = request_of("k", "x");
     request.running_ms = -1;
     assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_MISUSE);
+    assert_says(bed->db, "idempotency: running_ms of key 'k' is -1: give it 0 or more");
     request = request_of("k", "x");
     request.keep_ms = -1;
     assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_MISUSE);
+    assert_says(bed->db, "idempotency: keep_ms of key 'k' is -1: give it 0 or more");
+    assert_rc(bed->db, htt_idempotency_begin(bed->db, NULL, &entry), HTT_MISUSE);
+    assert_rc(bed->db, htt_idempotency_finish(bed->db, NULL, htt_null()), HTT_MISUSE);
+    assert_rc(bed->db, htt_idempotency_abandon(bed->db, NULL), HTT_MISUSE);
     request = request_of("k", "x");
     request.input = NULL;
     assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_MISUSE);
@@ -203,6 +208,38 @@ CONTRACT(test_idempotency__bad_arguments_are_refused) {
     request.input = NULL; /* no input is an input */
     assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_OK);
     htt_idempotency_clear(&entry);
+}
+
+CONTRACT(test_idempotency__a_time_without_an_end_is_not_the_past) {
+    htt_idempotency_request request = request_of("k", "x");
+    htt_idempotency_entry entry;
+    htt_idempotency_entry other;
+    uint32_t deleted = 0;
+    request.running_ms = INT64_MAX;
+    request.keep_ms = INT64_MAX;
+    assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_OK);
+    assert_true(entry.expires_at == INT64_MAX);
+    bed->now += 1000;
+    assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &other), HTT_BUSY);
+    htt_idempotency_clear(&other);
+    assert_rc(bed->db, htt_idempotency_finish(bed->db, &entry, htt_text("r")), HTT_OK);
+    assert_rc(bed->db, htt_idempotency_purge(bed->db, 0, &deleted), HTT_OK);
+    assert_int_equal(deleted, 0);
+    assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &other), HTT_EXISTS);
+    htt_idempotency_clear(&entry);
+    htt_idempotency_clear(&other);
+}
+
+static void test_idempotency__without_a_db_is_misuse(void **state) {
+    (void)state;
+    const htt_idempotency_request request = request_of("k", "x");
+    htt_idempotency_entry entry = {0};
+    assert_int_equal(htt_idempotency_begin(NULL, &request, &entry), HTT_MISUSE);
+    assert_int_equal(htt_idempotency_lookup(NULL, "pay", "k", &entry), HTT_MISUSE);
+    assert_int_equal(htt_idempotency_finish(NULL, &entry, htt_null()), HTT_MISUSE);
+    assert_int_equal(htt_idempotency_abandon(NULL, &entry), HTT_MISUSE);
+    assert_int_equal(htt_idempotency_purge(NULL, 0, NULL), HTT_MISUSE);
+    assert_null(entry.scope);
 }
 
 static void digest_is(const char *data, size_t size, const char *hex) {
@@ -230,6 +267,8 @@ static void test_sha256__is_what_others_compute(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_idempotency__without_a_db_is_misuse),
+        cmocka_unit_test(test_idempotency__a_time_without_an_end_is_not_the_past),
         cmocka_unit_test(test_idempotency__the_same_request_gives_the_stored_result),
         cmocka_unit_test(test_idempotency__another_input_is_a_conflict),
         cmocka_unit_test(test_idempotency__results_of_every_type_come_back),

@@ -410,6 +410,7 @@ CONTRACT(test_purge__leaves_the_newest_the_unacknowledged_and_the_dead) {
     assert_rc(bed->db, htt_event_purge(bed->db, 10001, 0, &deleted), HTT_OK);
     assert_int_equal(deleted, 0); /* too young */
     assert_rc(bed->db, htt_event_purge(bed->db, -1, 0, &deleted), HTT_MISUSE);
+    assert_says(bed->db, "events: retention_ms is -1: give it 0 or more");
     assert_rc(bed->db, htt_event_purge(bed->db, 1000, 2, &deleted), HTT_OK);
     assert_int_equal(deleted, 2);
     assert_rc(bed->db, htt_event_purge(bed->db, 1000, 1000, NULL), HTT_OK);
@@ -455,6 +456,7 @@ CONTRACT(test_inbox__a_message_counts_once_for_each_consumer) {
     assert_rc(bed->db, htt_inbox_purge(bed->db, 1000, 0, &deleted), HTT_OK);
     assert_int_equal(deleted, 0);
     assert_rc(bed->db, htt_inbox_purge(bed->db, -1, 0, &deleted), HTT_MISUSE);
+    assert_says(bed->db, "inbox: retention_ms is -1: give it 0 or more");
     assert_rc(bed->db, htt_inbox_purge(bed->db, 999, 2, &deleted), HTT_OK);
     assert_int_equal(deleted, 2);
     assert_rc(bed->db, htt_inbox_purge(bed->db, 999, 2, NULL), HTT_OK);
@@ -463,8 +465,37 @@ CONTRACT(test_inbox__a_message_counts_once_for_each_consumer) {
     bed_end(bed, true);
 }
 
+/* ----------------------------------------------------------------- no db */
+
+/* What is left when htt_db_open was refused. */
+static void test_events__without_a_db_are_misuse(void **state) {
+    (void)state;
+    const htt_event event = bed_event();
+    htt_consumer_state consumer;
+    int64_t newest;
+    seen all = {0};
+    assert_int_equal(htt_event_append(NULL, &event, NULL), HTT_MISUSE);
+    assert_int_equal(htt_event_declare(NULL, "t"), HTT_MISUSE);
+    assert_int_equal(htt_event_each(NULL, 0, 0, see, &all), HTT_MISUSE);
+    assert_int_equal(htt_event_newest(NULL, &newest), HTT_MISUSE);
+    assert_int_equal(htt_event_purge(NULL, 0, 0, NULL), HTT_MISUSE);
+    assert_int_equal(htt_consumer_register(NULL, "c", NULL), HTT_MISUSE);
+    assert_int_equal(htt_consumer_remove(NULL, "c"), HTT_MISUSE);
+    assert_int_equal(htt_consumer_read(NULL, "c", &consumer), HTT_MISUSE);
+    assert_int_equal(htt_inbox_accept(NULL, "c", "m"), HTT_MISUSE);
+    assert_int_equal(htt_inbox_purge(NULL, 0, 0, NULL), HTT_MISUSE);
+    assert_int_equal(all.count, 0);
+}
+
+CONTRACT(test_append__no_event_is_misuse) {
+    assert_rc(bed->db, htt_event_append(bed->db, NULL, NULL), HTT_MISUSE);
+    assert_says(bed->db, "event: there is none, it is NULL");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_events__without_a_db_are_misuse),
+        cmocka_unit_test(test_append__no_event_is_misuse),
         cmocka_unit_test(test_append__an_event_comes_back_as_it_was),
         cmocka_unit_test(test_append__what_is_not_given_has_defaults),
         cmocka_unit_test(test_append__payloads_of_every_type_come_back),

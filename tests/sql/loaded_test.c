@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "sql/htt_event.h"
 #include "sql/htt_uow.h"
 
 /* The functions of libhtt.so, not of the libhtt.a that this program is linked with. */
@@ -29,6 +30,7 @@ typedef struct library {
     htt_rc (*repo)(htt_uow *uow, const htt_repo_spec *spec, htt_repo **repo_out);
     const htt_codec *(*codec)(void);
     htt_rc (*put)(htt_repo *repo, htt_key key, const void *object);
+    htt_rc (*append)(htt_db *db, const htt_event *event, htt_event_receipt *receipt_out);
 } library;
 
 static void *find(void *handle, const char *name) {
@@ -51,6 +53,7 @@ static library open_library(void *handle) {
     *(void **)&so.repo = find(handle, "htt_uow_repo");
     *(void **)&so.codec = find(handle, "htt_codec_text");
     *(void **)&so.put = find(handle, "htt_repo_put");
+    *(void **)&so.append = find(handle, "htt_event_append");
     return so;
 }
 
@@ -79,6 +82,17 @@ static void check_unit(const library *so, sqlite3 *connection, htt_db *db) {
     sqlite3_finalize(statement);
 }
 
+static const htt_event event_seven = {.aggregate_type = "order",
+                                      .aggregate_id = "7",
+                                      .type = "placed"};
+
+static void check_event(const library *so, htt_db *db) {
+    htt_event_receipt receipt = {0, false};
+    assert_int_equal(so->install(db, "event"), HTT_OK);
+    assert_int_equal(so->append(db, &event_seven, &receipt), HTT_OK);
+    assert_int_equal(receipt.seq, 1);
+}
+
 static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     (void)state;
     char path[1024];
@@ -103,6 +117,7 @@ static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     assert_null(db);
     assert_non_null(strstr(error.text, "this libhtt.so has no SQLite yet"));
     assert_string_equal(so.errmsg(NULL), error.text);
+    assert_int_equal(so.append(db, &event_seven, NULL), HTT_MISUSE);
 
     assert_int_equal(so.open_fake(NULL, &db), HTT_OK); /* needs none */
     assert_int_equal(so.close(db), HTT_OK);
@@ -116,6 +131,7 @@ static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     assert_int_equal(so.install(db, "nothing"), HTT_MISUSE);
     assert_string_equal(so.errmsg(db), "there is no part 'nothing' to be installed");
     check_unit(&so, connection, db);
+    check_event(&so, db);
     assert_int_equal(so.close(db), HTT_OK);
     assert_int_equal(sqlite3_close(connection), SQLITE_OK);
     dlclose(handle);
