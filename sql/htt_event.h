@@ -198,7 +198,8 @@ HTT_API int64_t htt_lease_until(const htt_lease *lease);
  */
 /* Processed. */
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_ack(htt_lease *lease, size_t index);
-/* All of them; HTT_EXPIRED: one of them is not leased any more, and this acknowledges none. */
+/* All that this lease has not settled before. HTT_EXPIRED: one of these is not leased to it any
+ * more, and this acknowledges none. */
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_ack_all(htt_lease *lease);
 /* Not processed: tried again after a pause, or dead when this was the last attempt. error: why. */
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_fail(htt_lease *lease, size_t index, const char *error);
@@ -206,7 +207,8 @@ HTT_API HTT_MUST_CHECK htt_rc htt_delivery_fail(htt_lease *lease, size_t index, 
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_bury(htt_lease *lease, size_t index, const char *error);
 /* Given back untouched; the attempt does not count. */
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_release(htt_lease *lease, size_t index);
-/* The lease of what is not settled yet lasts lease_ms from now. HTT_EXPIRED: not all of it. */
+/* All that this lease has not settled before is leased for lease_ms from now. HTT_EXPIRED: one of
+ * these is not leased to it any more, or nothing is left; this extends none. */
 HTT_API HTT_MUST_CHECK htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms);
 
 /* ----------------------------------------------------------------- dead */

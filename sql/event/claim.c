@@ -46,6 +46,7 @@ htt_rc htt_lease_add(htt_lease *lease, const htt_event *event, uint32_t attempts
         return HTT_NOMEM;
     }
     delivery->attempts = attempts;
+    lease->settled[lease->count] = false;
     lease->count++;
     return HTT_OK;
 }
@@ -60,6 +61,7 @@ static htt_lease *lease_new(htt_db *db, const char *consumer, size_t most) {
     lease->consumer = htt_memory_text(consumer);
     lease->deliveries = htt_memory_new(most * sizeof *lease->deliveries);
     lease->memory = htt_memory_new(most * sizeof *lease->memory);
+    lease->settled = htt_memory_new(most * sizeof *lease->settled);
     lease->capacity = most;
     return lease;
 }
@@ -69,6 +71,7 @@ static void lease_delete(htt_lease *lease) {
         htt_memory_free(lease->memory[i]);
     }
     htt_memory_free(lease->memory);
+    htt_memory_free(lease->settled);
     htt_memory_free(lease->deliveries);
     htt_memory_free(lease->consumer);
     htt_memory_free(lease);
@@ -297,7 +300,7 @@ htt_rc htt_delivery_claim(htt_db *db, const char *consumer, const char *worker,
     const int64_t now = htt_db_now_ms(db);
     htt_lease *const lease = lease_new(db, consumer, options->most);
     if (lease == NULL || lease->consumer == NULL || lease->deliveries == NULL ||
-        lease->memory == NULL) {
+        lease->memory == NULL || lease->settled == NULL) {
         rc = htt_db_fail_memory(db);
     } else {
         lease->until = now + options->lease_ms;

@@ -50,8 +50,9 @@ struct htt_lease {
     int64_t until;            /* its end, as far as this worker knows */
     htt_delivery *deliveries; /* owned, in the order of seq */
     void **memory;            /* owned, what each delivery's event points to */
+    bool *settled;            /* owned; this lease has said what became of the event */
     size_t count;             /* of deliveries */
-    size_t capacity;          /* of both arrays */
+    size_t capacity;          /* of the three arrays */
 };
 
 /* Adds a copy of the event, in the order in which they come. HTT_NOMEM: without a text. */

@@ -119,15 +119,18 @@ static htt_rc settle(htt_lease *lease, size_t index, htt_settle_what what, const
         return htt_db_fail(db, HTT_MISUSE, "the lease has %zu events, there is no index %zu",
                            lease->count, index);
     }
-    /* The trigger makes several changes of one; a statement is a transaction already. */
-    if (!htt_db_is_fake(db)) {
-        return settle_one(lease, index, what, error, htt_db_now_ms(db), 0);
+    const int64_t now = htt_db_now_ms(db);
+    htt_rc rc;
+    if (!htt_db_is_fake(db)) { /* a statement is a transaction already, with its triggers */
+        rc = settle_one(lease, index, what, error, now, 0);
+    } else {
+        rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
+        if (rc == HTT_OK) {
+            rc = htt_scope_leave(db, &scope, settle_one(lease, index, what, error, now, 0));
+        }
     }
-    const htt_rc rc = htt_scope_enter(db, &scope, HTT_SCOPE_IMMEDIATE);
-    return rc == HTT_OK
-               ? htt_scope_leave(db, &scope,
-                                 settle_one(lease, index, what, error, htt_db_now_ms(db), 0))
-               : rc;
+    lease->settled[index] = lease->settled[index] || rc == HTT_OK;
+    return rc;
 }
 
 htt_rc htt_delivery_ack(htt_lease *lease, size_t index) {
@@ -146,8 +149,46 @@ htt_rc htt_delivery_release(htt_lease *lease, size_t index) {
     return settle(lease, index, HTT_SETTLE_RELEASE, NULL);
 }
 
+/*
+ * An operation on all of a lease was refused for one event. HTT_OK: this lease has settled it
+ * before, there is nothing to do; else HTT_EXPIRED stays. What was settled in a transaction that
+ * was rolled back is leased to us still, and not settled.
+ */
+static htt_rc settle_pass_over(const htt_lease *lease, size_t index) {
+    htt_db *const db = lease->db;
+    const htt_settle settle = {.consumer = lease->consumer,
+                               .seq = lease->deliveries[index].event.seq};
+    htt_settle_state state;
+    if (!lease->settled[index]) {
+        return HTT_EXPIRED;
+    }
+    const htt_rc rc = htt_db_is_fake(db) ? htt_fake_settle_state(db, &settle, &state)
+                                         : settle_read_state(db, &settle, &state);
+    if (rc != HTT_OK) {
+        return rc;
+    }
+    const bool rolled_back = strcmp(state.state, "leased") == 0 && state.token == lease->token;
+    return rolled_back ? HTT_EXPIRED : HTT_OK;
+}
+
+/* ACK or EXTEND for each event that this lease has not settled. *count_out: how many. */
+static htt_rc settle_rest(htt_lease *lease, htt_settle_what what, int64_t now, int64_t until,
+                          size_t *count_out) {
+    htt_rc rc = HTT_OK;
+    *count_out = 0;
+    for (size_t i = 0; rc == HTT_OK && i < lease->count; i++) {
+        rc = settle_one(lease, i, what, NULL, now, until);
+        *count_out += rc == HTT_OK;
+        if (rc == HTT_EXPIRED) {
+            rc = settle_pass_over(lease, i);
+        }
+    }
+    return rc;
+}
+
 htt_rc htt_delivery_ack_all(htt_lease *lease) {
     htt_scope scope;
+    size_t count;
     if (lease == NULL) {
         return HTT_MISUSE;
     }
@@ -156,30 +197,17 @@ htt_rc htt_delivery_ack_all(htt_lease *lease) {
     if (rc != HTT_OK) {
         return rc;
     }
-    const int64_t now = htt_db_now_ms(db);
+    rc = settle_rest(lease, HTT_SETTLE_ACK, htt_db_now_ms(db), 0, &count);
+    rc = htt_scope_leave(db, &scope, rc);
     for (size_t i = 0; rc == HTT_OK && i < lease->count; i++) {
-        rc = settle_one(lease, i, HTT_SETTLE_ACK, NULL, now, 0);
+        lease->settled[i] = true;
     }
-    return htt_scope_leave(db, &scope, rc);
-}
-
-/* HTT_OK: the event is settled by this lease, there is nothing to extend; else it is refused. */
-static htt_rc settle_pass_over(htt_db *db, const htt_lease *lease, size_t index) {
-    const htt_settle settle = {.consumer = lease->consumer,
-                               .seq = lease->deliveries[index].event.seq};
-    htt_settle_state state;
-    const htt_rc rc = htt_db_is_fake(db) ? htt_fake_settle_state(db, &settle, &state)
-                                         : settle_read_state(db, &settle, &state);
-    if (rc != HTT_OK) {
-        return rc;
-    }
-    const bool ours = strcmp(state.state, "leased") != 0 && state.token == lease->token;
-    return !state.is_there || ours ? HTT_OK : HTT_EXPIRED;
+    return rc;
 }
 
 htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms) {
     htt_scope scope;
-    size_t extended = 0;
+    size_t extended;
     if (lease == NULL) {
         return HTT_MISUSE;
     }
@@ -193,13 +221,7 @@ htt_rc htt_delivery_extend(htt_lease *lease, uint32_t lease_ms) {
     }
     const int64_t now = htt_db_now_ms(db);
     const int64_t until = now + lease_ms;
-    for (size_t i = 0; rc == HTT_OK && i < lease->count; i++) {
-        rc = settle_one(lease, i, HTT_SETTLE_EXTEND, NULL, now, until);
-        extended += rc == HTT_OK;
-        if (rc == HTT_EXPIRED) {
-            rc = settle_pass_over(db, lease, i);
-        }
-    }
+    rc = settle_rest(lease, HTT_SETTLE_EXTEND, now, until, &extended);
     if (rc == HTT_OK && extended == 0) {
         rc = htt_db_fail(db, HTT_EXPIRED,
                          "nothing is left of lease %" PRId64 ": all of its events "

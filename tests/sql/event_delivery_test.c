@@ -183,16 +183,74 @@ CONTRACT(test_lease__one_that_is_over_is_refused_and_says_so) {
     htt_lease_free(two);
 }
 
-CONTRACT(test_lease__ack_all_is_all_or_nothing) {
+/* Claims three events of three aggregates. */
+static htt_lease *claim_three(event_bed *bed) {
     bed_register(bed, "c", HTT_ON_DEAD_BLOCK, 20);
     (void)bed_append(bed, "1");
     (void)bed_append(bed, "2");
-    htt_lease *const lease = bed_claim(bed, "c", "w", 10);
-    assert_rc(bed->db, htt_delivery_fail(lease, 1, "no"), HTT_OK);
+    (void)bed_append(bed, "3");
+    return bed_claim(bed, "c", "w", 3);
+}
+
+CONTRACT(test_lease__ack_all_is_all_or_nothing) {
+    htt_lease *const lease = claim_three(bed);
+    bed->now += 20000;
+    assert_rc(bed->db, htt_delivery_release(lease, 2), HTT_OK);
+    htt_lease *const other = bed_claim(bed, "c", "w", 3);
+    assert_string_equal(bed_seqs(other), "3");
+    bed->now += 10000;
+    htt_lease *const late = bed_claim(bed, "c", "w", 1);
+    assert_string_equal(bed_seqs(late), "1");
     assert_rc(bed->db, htt_delivery_ack_all(lease), HTT_EXPIRED);
-    assert_says(bed->db, "event 2: lease 1 on it is over, it is failed now");
-    assert_int_equal(bed_state(bed, "c").leased, 1);
+    assert_says(bed->db, "event 1: lease 1 on it is over, and worker 'w' has it now");
+    assert_int_equal(bed_state(bed, "c").leased, 3);
     assert_int_equal(bed_state(bed, "c").acknowledged, 0);
+    htt_lease_free(lease);
+    htt_lease_free(other);
+    htt_lease_free(late);
+}
+
+CONTRACT(test_lease__ack_all_acknowledges_the_rest) {
+    htt_lease *const lease = claim_three(bed);
+    assert_rc(bed->db, htt_delivery_fail(lease, 1, "no"), HTT_OK);
+    assert_rc(bed->db, htt_delivery_ack(lease, 0), HTT_OK);
+    assert_rc(bed->db, htt_delivery_ack_all(lease), HTT_OK);
+    assert_int_equal(bed_state(bed, "c").leased, 0);
+    assert_int_equal(bed_state(bed, "c").failed, 1);
+    assert_int_equal(bed_state(bed, "c").acknowledged, 1);
+    assert_rc(bed->db, htt_delivery_ack_all(lease), HTT_OK); /* nothing to do */
+    assert_int_equal(bed_state(bed, "c").failed, 1);
+    htt_lease_free(lease);
+}
+
+CONTRACT(test_lease__not_settled_by_it_but_acknowledged_by_another_it_cannot_be_extended) {
+    htt_lease *const lease = claim_three(bed);
+    bed->now += 20000;
+    assert_rc(bed->db, htt_delivery_extend(lease, 30000), HTT_OK);
+    bed->now += 30000;
+    htt_lease *const other = bed_claim(bed, "c", "w", 1);
+    assert_string_equal(bed_seqs(other), "1");
+    assert_rc(bed->db, htt_delivery_ack(other, 0), HTT_OK); /* has no row any more */
+    bed->now -= 10000;                                      /* the others are leased again */
+    assert_rc(bed->db, htt_delivery_extend(lease, 30000), HTT_EXPIRED);
+    assert_rc(bed->db, htt_delivery_ack_all(lease), HTT_EXPIRED);
+    assert_says(bed->db, "event 1: consumer 'c' has acknowledged it already");
+    assert_int_equal(bed_state(bed, "c").leased, 2);
+    htt_lease_free(lease);
+    htt_lease_free(other);
+}
+
+CONTRACT(test_lease__settled_in_a_transaction_that_rolls_back_it_is_extended) {
+    htt_lease *const lease = claim_three(bed);
+    bed_begin(bed);
+    assert_rc(bed->db, htt_delivery_ack_all(lease), HTT_OK);
+    bed_end(bed, false);
+    bed->now += 20000;
+    assert_rc(bed->db, htt_delivery_extend(lease, 30000), HTT_OK);
+    bed->now += 29999;
+    assert_rc(bed->db, htt_delivery_ack(lease, 2), HTT_OK);
+    bed->now += 1; /* over, and not settled */
+    assert_rc(bed->db, htt_delivery_extend(lease, 30000), HTT_EXPIRED);
     htt_lease_free(lease);
 }
 
@@ -302,7 +360,7 @@ static htt_rc see_dead(void *arg, const htt_dead *dead) {
     return HTT_OK;
 }
 
-CONTRACT(test_lease__given_back_and_taken_by_another_it_cannot_be_extended) {
+CONTRACT(test_lease__given_back_and_taken_by_another_the_rest_is_extended) {
     bed_register(bed, "c", HTT_ON_DEAD_BLOCK, 20);
     bed_register(bed, "d", HTT_ON_DEAD_BLOCK, 20);
     for (int i = 0; i < 3; i++) {
@@ -315,7 +373,8 @@ CONTRACT(test_lease__given_back_and_taken_by_another_it_cannot_be_extended) {
     assert_rc(bed->db, htt_delivery_release(lease, 1), HTT_OK);
     htt_lease *const second = bed_claim(bed, "c", "w", 3);
     assert_string_equal(bed_seqs(second), "2");
-    assert_rc(bed->db, htt_delivery_extend(lease, 1000), HTT_EXPIRED);
+    assert_rc(bed->db, htt_delivery_extend(lease, 40000), HTT_OK);
+    assert_int_equal(htt_lease_until(lease), bed->now + 40000);
     assert_rc(bed->db, htt_delivery_ack_all(second), HTT_OK);
     assert_rc(bed->db, htt_consumer_remove(bed->db, "c"), HTT_OK);
     assert_rc(bed->db, htt_delivery_extend(lease, 1000), HTT_EXPIRED); /* nothing is left of it */
@@ -510,12 +569,16 @@ int main(void) {
         cmocka_unit_test(test_claim__an_open_lease_keeps_the_db_open),
         cmocka_unit_test(test_lease__one_that_is_over_is_refused_and_says_so),
         cmocka_unit_test(test_lease__ack_all_is_all_or_nothing),
+        cmocka_unit_test(test_lease__ack_all_acknowledges_the_rest),
+        cmocka_unit_test(
+            test_lease__not_settled_by_it_but_acknowledged_by_another_it_cannot_be_extended),
+        cmocka_unit_test(test_lease__settled_in_a_transaction_that_rolls_back_it_is_extended),
         cmocka_unit_test(test_lease__extended_it_lasts_longer),
         cmocka_unit_test(test_lease__a_clock_that_goes_back_takes_no_lease_early),
         cmocka_unit_test(test_lease__acknowledged_in_a_transaction_that_rolls_back_it_goes_on),
         cmocka_unit_test(test_lease__given_back_the_attempt_does_not_count),
         cmocka_unit_test(test_fail__pauses_double_with_chance_up_to_the_most),
-        cmocka_unit_test(test_lease__given_back_and_taken_by_another_it_cannot_be_extended),
+        cmocka_unit_test(test_lease__given_back_and_taken_by_another_the_rest_is_extended),
         cmocka_unit_test(test_dead__are_listed_in_pages),
         cmocka_unit_test(test_dead__after_the_last_attempt),
         cmocka_unit_test(test_dead__skipped_where_the_policy_says_so),

@@ -138,8 +138,9 @@ static htt_rc fault_deliver(event_bed *bed) {
     rc = rc == HTT_OK ? htt_delivery_extend(lease, 1000) : rc;
     rc = rc == HTT_OK ? htt_delivery_bury(lease, 1, "never") : rc;
     rc = rc == HTT_OK ? htt_delivery_release(lease, 2) : rc;
+    rc = rc == HTT_OK ? htt_delivery_ack_all(lease) : rc; /* passes over what is settled */
     if (rc == HTT_OK) {
-        rc = htt_delivery_ack_all(lease);
+        rc = htt_delivery_ack(lease, 2);
         rc = rc == HTT_EXPIRED ? HTT_OK : rc == HTT_OK ? HTT_SQL : rc;
     }
     htt_lease_free(lease);
