@@ -96,7 +96,7 @@ HTT_API int64_t htt_db_now_ms(const htt_db *db);
  * transaction or in one of its own. Call it once after opening; it writes only the first time.
  * Each part is a row of htt_schema with its version. The same tables come from running the files
  * of sql/schema in the sqlite3 shell. In a fake there is nothing to make.
- *   HTT_MISUSE    no such part
+ *   HTT_MISUSE    no such part: the message names those that there are; or the db is NULL
  *   HTT_NEWER     the tables were made by a newer libhtt
  *   HTT_MISMATCH  a table was dropped or altered by hand: the message names it
  * and the errors of SQLite.

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sql/base/memory.h"
@@ -289,11 +290,34 @@ htt_rc htt_schema_install(htt_db *db, const htt_schema_part *part) {
     return rc == HTT_OK && !there ? schema_make(db, part) : rc;
 }
 
+static htt_rc schema_refuse(htt_db *db, const char *part) {
+    char names[128] = "";
+    size_t length = 0;
+    for (const htt_schema_part *known = htt_schema_parts; known->name != NULL; known++) {
+        const int added = snprintf(names + length, sizeof names - length, "%s%s",
+                                   length == 0 ? "" : ", ", known->name);
+        assert(added > 0 && (size_t)added < sizeof names - length); /* our own names */
+        length += (size_t)added;
+    }
+    return part == NULL
+               ? htt_db_fail(db, HTT_MISUSE,
+                             "the part to be installed is NULL: the parts are %s", names)
+               : htt_db_fail(db, HTT_MISUSE,
+                             "there is no part '%s' to be installed: the parts are %s", part,
+                             names);
+}
+
 htt_rc htt_db_install(htt_db *db, const char *part) {
+    if (db == NULL) {
+        return HTT_MISUSE;
+    }
+    if (part == NULL) {
+        return schema_refuse(db, part);
+    }
     for (const htt_schema_part *known = htt_schema_parts; known->name != NULL; known++) {
         if (strcmp(known->name, part) == 0) {
             return htt_schema_install(db, known);
         }
     }
-    return htt_db_fail(db, HTT_MISUSE, "there is no part '%s' to be installed", part);
+    return schema_refuse(db, part);
 }

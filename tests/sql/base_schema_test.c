@@ -164,9 +164,21 @@ static void test_install__an_unknown_part_is_refused_and_a_fake_needs_none(void 
     htt_db *db;
     assert_int_equal(htt_db_open_fake(NULL, &db), HTT_OK);
     assert_int_equal(htt_db_install(db, "nothing"), HTT_MISUSE);
-    assert_string_equal(htt_db_errmsg(db), "there is no part 'nothing' to be installed");
+    assert_string_equal(htt_db_errmsg(db),
+                        "there is no part 'nothing' to be installed: the parts are event, saga");
+    assert_int_equal(htt_db_install(db, NULL), HTT_MISUSE);
+    assert_string_equal(htt_db_errmsg(db),
+                        "the part to be installed is NULL: the parts are event, saga");
     assert_int_equal(htt_schema_install(db, &thing_part), HTT_OK);
     assert_int_equal(htt_db_close(db), HTT_OK);
+}
+
+/* The state after htt_db_open was refused, for instance because no SQLite loaded the library. */
+static void test_install__without_a_db_is_refused(void **state) {
+    (void)state;
+    assert_int_equal(htt_db_install(NULL, "event"), HTT_MISUSE);
+    assert_int_equal(htt_db_install(NULL, "nothing"), HTT_MISUSE);
+    assert_int_equal(htt_db_install(NULL, NULL), HTT_MISUSE);
 }
 
 static void test_install__every_part_of_the_library_is_made(void **state) {
@@ -215,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_install__does_not_take_up_a_table_of_somebody_else),
         cmocka_unit_test(test_install__refuses_a_newer_version),
         cmocka_unit_test(test_install__an_unknown_part_is_refused_and_a_fake_needs_none),
+        cmocka_unit_test(test_install__without_a_db_is_refused),
         cmocka_unit_test(test_install__every_part_of_the_library_is_made),
         cmocka_unit_test(test_install__a_busy_or_readonly_database_says_so),
     };

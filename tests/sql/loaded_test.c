@@ -118,6 +118,7 @@ static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     assert_non_null(strstr(error.text, "this libhtt.so has no SQLite yet"));
     assert_string_equal(so.errmsg(NULL), error.text);
     assert_int_equal(so.append(db, &event_seven, NULL), HTT_MISUSE);
+    assert_int_equal(so.install(db, "event"), HTT_MISUSE); /* as a program goes on that forgot it */
 
     assert_int_equal(so.open_fake(NULL, &db), HTT_OK); /* needs none */
     assert_int_equal(so.close(db), HTT_OK);
@@ -129,7 +130,8 @@ static void test_loaded__only_a_loaded_library_has_sqlite(void **state) {
     }
     assert_int_equal(so.open(connection, &options, &db), HTT_OK);
     assert_int_equal(so.install(db, "nothing"), HTT_MISUSE);
-    assert_string_equal(so.errmsg(db), "there is no part 'nothing' to be installed");
+    assert_string_equal(so.errmsg(db),
+                        "there is no part 'nothing' to be installed: the parts are event, saga");
     check_unit(&so, connection, db);
     check_event(&so, db);
     assert_int_equal(so.close(db), HTT_OK);
