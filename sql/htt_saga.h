@@ -207,8 +207,9 @@ typedef struct htt_saga_report {
 
 /*
  * Advances all instances that are due, each until it ended or has to wait. At most `limit` steps;
- * 0 = no limit. Instances that cannot go on are counted, told in the report, and left alone; the
- * others go on. `report_out` may be NULL; it is filled on failure too.
+ * 0 = no limit. Instances that cannot go on are counted, told in the report, and left alone (also
+ * one whose action changes its row each time, or whose event is refused each time); the others go
+ * on. `report_out` may be NULL; it is filled on failure too.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_saga_resume(htt_sagas *sagas, uint64_t limit,
                                               htt_saga_report *report_out);

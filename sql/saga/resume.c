@@ -21,30 +21,57 @@ static void resume_count(htt_saga_report *report, htt_saga_state state) {
 /* Errors of one instance; the others are of the database, and end everything. */
 static bool resume_may_skip(htt_rc rc) {
     return rc == HTT_NOTFOUND || rc == HTT_CONFLICT || rc == HTT_MISMATCH || rc == HTT_INVALID ||
-           rc == HTT_CORRUPT;
+           rc == HTT_CORRUPT || rc == HTT_CONSTRAINT || rc == HTT_EXISTS;
+}
+
+/* With the db's error. */
+static void resume_refuse(htt_sagas *sagas, htt_saga_report *report) {
+    report->refused++;
+    (void)snprintf(report->problem, sizeof report->problem, "%s", htt_db_errmsg(sagas->db));
+}
+
+/*
+ * An instance could not be advanced. One that another process deleted meanwhile is none any more:
+ * nothing to be told. HTT_NOTFOUND of one that is there is an error of its own, as of an event
+ * whose type is not declared.
+ */
+static htt_rc resume_failed(htt_sagas *sagas, const char *id, htt_rc failure,
+                            htt_saga_report *report) {
+    saga_row row = {0};
+    if (!resume_may_skip(failure)) {
+        return failure;
+    }
+    const htt_saga_report before = *report;
+    resume_refuse(sagas, report);
+    const htt_rc rc =
+        failure == HTT_NOTFOUND ? htt_saga_store_load(sagas->db, id, &row) : HTT_OK;
+    htt_saga_row_clear(&row);
+    if (rc == HTT_NOTFOUND) {
+        *report = before;
+        return HTT_OK;
+    }
+    return rc == HTT_CORRUPT ? HTT_OK : rc;
 }
 
 /* One instance, to its end or its next pause. */
 static htt_rc resume_instance(htt_sagas *sagas, const char *id, uint64_t limit,
                               htt_saga_report *report) {
     htt_saga_status status = {.ran = true};
+    bool again = true;
     while (status.ran) {
         if (limit != 0 && report->ran >= limit) {
             report->more = true;
             return HTT_OK;
         }
         const htt_rc rc = htt_saga_advance(sagas, id, 0, &status);
-        if (rc != HTT_OK) {
-            if (!resume_may_skip(rc)) {
-                return rc;
-            }
-            if (rc != HTT_NOTFOUND && rc != HTT_CONFLICT) { /* else another process was faster */
-                report->refused++;
-                (void)snprintf(report->problem, sizeof report->problem, "%s",
-                               htt_db_errmsg(sagas->db));
-            }
-            return HTT_OK;
+        if (rc == HTT_CONFLICT && again) {
+            again = false; /* another process was faster; or it is so each time, then told */
+            continue;
         }
+        if (rc != HTT_OK) {
+            return resume_failed(sagas, id, rc, report);
+        }
+        again = true;
         report->ran += status.ran;
         if (status.ran && status.next_at == 0) {
             resume_count(report, status.state);
@@ -59,9 +86,13 @@ static htt_rc resume_definition(htt_sagas *sagas, const htt_saga_definition *def
     saga_place place = {0};
     htt_rc rc = HTT_OK;
     while (rc == HTT_OK && !report->more) {
+        const int64_t passed = place.passed;
         rc = htt_saga_store_due(sagas->db, definition, now, &place);
         if (rc == HTT_OK) {
             rc = resume_instance(sagas, place.id, limit, report);
+        } else if (rc == HTT_CORRUPT && place.passed > passed) {
+            resume_refuse(sagas, report); /* nothing can be called by such an id */
+            rc = HTT_OK;
         }
     }
     return rc == HTT_NOTFOUND ? HTT_OK : rc;

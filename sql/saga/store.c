@@ -54,7 +54,7 @@ static const char *const saga_texts[] = {
                    " LIMIT ?2)",
     [SAGA_DUE] = "SELECT next_at, id FROM {schema}.htt_saga WHERE definition = ?1"
                  " AND definition_version = ?2 AND next_at <= ?3 AND (next_at, id) > (?4, ?5)"
-                 " ORDER BY next_at, id LIMIT 1",
+                 " ORDER BY next_at, id LIMIT 1 OFFSET ?6",
     [SAGA_EACH] = "SELECT updated_at, id FROM {schema}.htt_saga WHERE (updated_at, id) > (?1, ?2)"
                   " AND state = ?3 ORDER BY updated_at, id LIMIT 1",
     [SAGA_NEXT] = "SELECT next_at FROM {schema}.htt_saga WHERE definition = ?1"
@@ -360,24 +360,37 @@ htt_rc htt_saga_store_purge(htt_db *db, int64_t before, int64_t limit, int64_t *
 
 /* ----------------------------------------------------------------- search */
 
+/*
+ * The id of the row found, as text with an end; NULL: it is none that fits a saga_place. One that
+ * the place cannot hold exactly would be found again and again.
+ */
+static const char *store_id(sqlite3_stmt *statement, int column) {
+    if (sqlite3_column_type(statement, column) != SQLITE_TEXT) {
+        return NULL;
+    }
+    const char *const id = (const char *)sqlite3_column_text(statement, column);
+    const int size = sqlite3_column_bytes(statement, column);
+    const bool fits = size > 0 && size < (int)HTT_SAGA_ID_MAX;
+    return id != NULL && fits && strlen(id) == (size_t)size ? id : NULL;
+}
+
 /* The row found is where the search goes on. */
 static htt_rc store_move(htt_db *db, sqlite3_stmt *statement, htt_rc rc, saga_place *place) {
     rc = store_first(db, statement, rc);
     if (rc != HTT_OK) {
         return rc;
     }
-    const char *const id = (const char *)sqlite3_column_text(statement, 1);
-    if (id == NULL) {
-        rc = htt_db_fail_memory(db);
-    } else if (strlen(id) >= sizeof place->id) {
-        rc =
-            htt_db_fail(db, HTT_CORRUPT,
-                        "htt_saga has an id of more than %u bytes, '%.80s...': it was put there by "
-                        "hand; delete the row or shorten the id",
-                        HTT_SAGA_ID_MAX - 1, id);
+    const char *const id = store_id(statement, 1);
+    if (id != NULL) {
+        *place = (saga_place){.at = sqlite3_column_int64(statement, 0)};
+        memcpy(place->id, id, strlen(id) + 1);
     } else {
-        memmove(place->id, id, strlen(id) + 1);
-        place->at = sqlite3_column_int64(statement, 0);
+        const char *const text = (const char *)sqlite3_column_text(statement, 1);
+        rc = htt_db_fail(db, HTT_CORRUPT,
+                         "htt_saga has an id that is not text of 1 to %u bytes, '%.80s': it was "
+                         "put there by hand; correct it or delete the row",
+                         HTT_SAGA_ID_MAX - 1, text == NULL ? "" : text);
+        place->passed++;
     }
     htt_statement_done(statement);
     return rc;
@@ -392,9 +405,9 @@ htt_rc htt_saga_store_due(htt_db *db, const htt_saga_definition *definition, int
     const saga_place from = *place;
     htt_rc rc = htt_statement_get(db, &saga_table, SAGA_DUE, &statement);
     if (rc == HTT_OK) {
-        rc = htt_statement_bind(db, &saga_table, statement, "tiiit", definition->name,
+        rc = htt_statement_bind(db, &saga_table, statement, "tiiiti", definition->name,
                                 definition->version, now, from.id[0] == '\0' ? INT64_MIN : from.at,
-                                from.id);
+                                from.id, from.passed);
     }
     return store_move(db, statement, rc, place);
 }

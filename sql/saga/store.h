@@ -52,9 +52,13 @@ htt_rc htt_saga_store_purge(htt_db *db, int64_t before, int64_t limit, int64_t *
 typedef struct saga_place {
     int64_t at;               /* next_at or updated_at of the row found */
     char id[HTT_SAGA_ID_MAX]; /* its id; "" = none yet */
+    int64_t passed;           /* rows behind it whose id is none, to be passed over */
 } saga_place;
 
-/* The next instance that is due, by next_at and id. HTT_NOTFOUND, without a message: no more. */
+/*
+ * The next instance that is due, by next_at and id. HTT_NOTFOUND, without a message: no more.
+ * HTT_CORRUPT with `passed` counted up: a row whose id is none that we write; the search may go on.
+ */
 htt_rc htt_saga_store_due(htt_db *db, const htt_saga_definition *definition, int64_t now,
                           saga_place *place);
 /* The next instance in a state, by updated_at and id. HTT_NOTFOUND: no more. */

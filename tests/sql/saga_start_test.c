@@ -323,6 +323,34 @@ static void test_start__a_key_whose_result_was_altered_is_told(void **state) {
     world_close(&world);
 }
 
+static htt_rc sees_nothing(const htt_saga_instance *instance, void *arg) {
+    (void)instance;
+    (void)arg;
+    return HTT_ABORTED;
+}
+
+static void test_purge__leaves_the_key_of_what_it_deletes(void **state) {
+    saga_world world;
+    char id[HTT_SAGA_ID_MAX];
+    char again[HTT_SAGA_ID_MAX];
+    uint64_t count = 0;
+    (void)state;
+    world_init(&world);
+    world_open(&world, ":memory:");
+    world_define(&world);
+    world_start(&world, "k", id);
+    world_finish(&world, NULL);
+    assert_int_equal(htt_saga_purge(world.sagas, 0, 0, &count), HTT_OK);
+    assert_int_equal(count, 1);
+    world_start(&world, "k", again);
+    assert_string_equal(again, id);
+    assert_int_equal(htt_saga_get(world.sagas, id, sees_nothing, NULL), HTT_NOTFOUND);
+    world.now += HTT_SAGA_KEY_KEEP_MS;
+    world_start(&world, "k", again);
+    assert_string_not_equal(again, id);
+    world_close(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_define__what_makes_no_sense_is_refused_and_said),
@@ -337,6 +365,7 @@ int main(void) {
         cmocka_unit_test(test_start__an_id_of_the_caller_is_used_once),
         cmocka_unit_test(test_start__ids_are_uuids_of_version_seven),
         cmocka_unit_test(test_start__a_key_whose_result_was_altered_is_told),
+        cmocka_unit_test(test_purge__leaves_the_key_of_what_it_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
