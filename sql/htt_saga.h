@@ -101,14 +101,24 @@ typedef struct htt_saga_step {
     int64_t compensation_timeout_ms;   /* from when it is its turn; 0 = none */
 } htt_saga_step;
 
-/* HTT_SAGA_FOREVER needs a timeout: of the step, or for an action of the saga. */
+/*
+ * HTT_SAGA_FOREVER needs a timeout: of the step, or for an action of the saga.
+ *
+ * With `events`, each is in the transaction of what it tells, behind those of the step. FROZEN:
+ *   aggregate_type  "saga"
+ *   aggregate_id    htt_saga.id
+ *   type            "saga.started", then "saga." and the new state: "saga.compensating",
+ *                   "saga.completed", "saga.compensated", "saga.failed"
+ *   payload         {"definition":"order","version":1,"step":2}; step: htt_saga.step afterwards
+ * An application that declares its types (htt_event_declare) declares these too.
+ */
 typedef struct htt_saga_definition {
     const char *name;           /* of the process */
     int64_t version;            /* above 0; other steps need another one */
     const htt_saga_step *steps; /* in their order */
     size_t count;               /* of steps, 1 to HTT_SAGA_STEPS_MAX */
     int64_t timeout_ms;         /* from the start to the end of the last action; 0 = none */
-    bool events;                /* also append an event at the start and at each change of state */
+    bool events;                /* append an event at the start and at each change of state */
 } htt_saga_definition;
 
 /*
@@ -152,7 +162,7 @@ typedef struct htt_saga_input {
  *   HTT_INVALID   the data is not valid JSON
  *   HTT_NOTFOUND  no such definition was announced
  */
-HTT_API HTT_MUST_CHECK htt_rc htt_saga_start(htt_sagas *sagas, const htt_saga_input *order,
+HTT_API HTT_MUST_CHECK htt_rc htt_saga_start(htt_sagas *sagas, const htt_saga_input *input,
                                              char id_out[HTT_SAGA_ID_MAX]);
 
 /* FROZEN: the names of these states stand in the table. */
@@ -231,7 +241,9 @@ HTT_API HTT_MUST_CHECK htt_rc htt_saga_requeue(htt_sagas *sagas, const char *id,
 
 /*
  * Deletes instances that ended `age_ms` ago or earlier, completed and compensated ones, at most
- * `limit` (0 = no limit). Failed ones stay.
+ * `limit` (0 = no limit). Failed ones stay. Their idempotency keys stay too, until their own time
+ * is over: such a key still gives the id of the instance, for which htt_saga_get then says
+ * HTT_NOTFOUND. htt_idempotency_purge deletes keys whose time is over.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_saga_purge(htt_sagas *sagas, int64_t age_ms, uint64_t limit,
                                              uint64_t *count_out);

@@ -59,7 +59,7 @@ htt_rc htt_saga_row_known(htt_sagas *sagas, const saga_row *row, const saga_know
 htt_rc htt_saga_row_write(htt_sagas *sagas, const htt_saga_definition *definition, saga_row *row,
                           htt_saga_state before, int64_t now);
 
-/* Appends "saga.started", or "saga." and the name of the row's state. */
+/* Appends "saga.started", or "saga." and the name of the row's state; as htt_saga.h says. */
 htt_rc htt_saga_event(htt_sagas *sagas, const saga_row *row, bool started);
 
 void htt_saga_row_status(const saga_row *row, bool ran, htt_saga_status *status_out);

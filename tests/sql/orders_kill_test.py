@@ -78,6 +78,19 @@ class Orders(unittest.TestCase):
         self.assertIn("did not fail", self.orders("skip", "1", code=1))
         self.assertEqual(self.orders("check"), "all good\n")
 
+    def test_tables_that_cannot_be_made_leave_nothing(self):
+        import sqlite3
+        database = sqlite3.connect(self.path)
+        database.executescript("CREATE TABLE a(b); CREATE INDEX payments ON a(b)")
+        self.assertEqual(self.orders("init", "apple=1", code=1),
+                         "orders: there is already an index named payments\n")
+        self.assertEqual(database.execute("SELECT name FROM sqlite_schema WHERE name IN "
+                                          "('orders', 'stock')").fetchall(), [])
+        database.executescript("DROP INDEX payments")
+        database.close()
+        self.orders("init", "apple=1")
+        self.assertEqual(self.orders("check"), "all good\n")
+
     def test_the_check_finds_what_is_wrong(self):
         """A check that cannot fail would prove nothing."""
         import sqlite3

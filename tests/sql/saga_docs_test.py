@@ -102,12 +102,31 @@ __attribute__((constructor)) static void load(void) {
         rows, _ = self.run_block(database, start, values)
         self.assertEqual(rows, [("t1", "running", 0, "flight", '{"to":"Rome"}', 0, 1)])
         self.run_block(database, start, values)  # once only
+        with self.assertRaisesRegex(sqlite3.IntegrityError, "htt_saga.data is not valid JSON"):
+            self.run_block(database, start.replace('{"to":"Rome"}', "{").replace("t1", "t2"),
+                           values)
+        other = start[:start.index("-- start")].replace("json_array('flight'", "json_array('ship'")
+        self.assertEqual(self.run_block(database, other, values)[0], [], "has other steps")
+        self.assertEqual(self.run_block(database, start[:start.index("-- start")], values)[0],
+                         [(1,)])
         _, changed = self.run_block(database, step, values)
         self.assertEqual(changed, 2)  # the event, and the row
         _, changed = self.run_block(database, later, {**values, "version": 2})
         self.assertEqual(changed, 1)
         _, changed = self.run_block(database, later, {**values, "version": 2})
         self.assertEqual(changed, 0, "somebody else was faster")
+        next_at = "SELECT next_at FROM htt_saga"
+        self.assertEqual(database.execute(next_at).fetchall(), [(61000,)])
+        database.execute("SAVEPOINT limits")
+        for change, at in (("deadline = 5000", 5000), ("step_deadline = 4000", 4000),
+                           ("step_deadline = 400000", 5000), ("step_deadline = 4000", 4000),
+                           ("state = 'compensating', deadline = 3000", 4000),
+                           ("step_deadline = NULL", 61000)):
+            database.execute(f"UPDATE htt_saga SET version = 2, {change}")
+            self.run_block(database, later, {**values, "version": 2})
+            self.assertEqual(database.execute(next_at).fetchall(), [(at,)], change)
+        database.execute("ROLLBACK TO limits")
+        database.execute("RELEASE limits")
         self.run_block(database, look, values)
         database.execute("SAVEPOINT ends")
         _, changed = self.run_block(database, done, {**values, "version": 3})

@@ -258,6 +258,8 @@ static int main_command(orders_shop *shop, int count, char **words) {
 
 static bool main_open(orders_shop *shop, const char *path) {
     const char *const flaky = getenv("ORDERS_FLAKY");
+    htt_db_options options;
+    htt_error error = {0};
     shop->flaky = flaky == NULL ? 0 : (unsigned)strtoul(flaky, NULL, 10);
     (void)sqlite3_auto_extension((void (*)(void))sqlite3_htt_init);
     if (sqlite3_open(path, &shop->connection) != SQLITE_OK ||
@@ -266,8 +268,13 @@ static bool main_open(orders_shop *shop, const char *path) {
         (void)fprintf(stderr, "orders: %s: %s\n", path, sqlite3_errmsg(shop->connection));
         return false;
     }
-    if (htt_db_open(shop->connection, NULL, &shop->db) != HTT_OK ||
-        htt_saga_open(shop->db, &shop->sagas) != HTT_OK ||
+    htt_db_options_init(&options);
+    options.error = &error; /* there is no db yet that could be asked */
+    if (htt_db_open(shop->connection, &options, &shop->db) != HTT_OK) {
+        (void)fprintf(stderr, "orders: %s: %s\n", path, error.text);
+        return false;
+    }
+    if (htt_saga_open(shop->db, &shop->sagas) != HTT_OK ||
         htt_saga_define(shop->sagas, &shop_process, shop) != HTT_OK) {
         (void)main_complain(shop);
         return false;

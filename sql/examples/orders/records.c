@@ -176,6 +176,9 @@ bool shop_create(orders_shop *shop) {
         sql != NULL && sqlite3_exec(shop->connection, sql, NULL, NULL, &message) == SQLITE_OK;
     if (!done) {
         (void)fprintf(stderr, "orders: %s\n", message == NULL ? "out of memory" : message);
+        if (sqlite3_get_autocommit(shop->connection) == 0) { /* it failed behind the BEGIN */
+            (void)sqlite3_exec(shop->connection, "ROLLBACK", NULL, NULL, NULL);
+        }
     }
     sqlite3_free(message);
     sqlite3_free(sql);
