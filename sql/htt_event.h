@@ -16,7 +16,8 @@
  *   EVENT-3  Every event is claimed by each registered consumer until it is acknowledged, or dead
  *            after max_attempts claims. Dead ones stay until someone requeues or discards them.
  *   EVENT-4  Of one aggregate an event is never claimed while an earlier one is neither
- *            acknowledged nor, where the consumer's policy is to skip those, dead.
+ *            acknowledged nor, where the consumer's policy is to skip those, dead. (One that was
+ *            skipped and is requeued comes late: see HTT_ON_DEAD_SKIP.)
  *   EVENT-5  One event has at most one lease at a time. What is done with a lease that is over is
  *            refused with HTT_EXPIRED: so an event can be processed twice, but acknowledged once.
  *   EVENT-6  A clock that is set back makes leases and pauses longer, never shorter.
@@ -91,8 +92,9 @@ HTT_API HTT_MUST_CHECK htt_rc htt_event_newest(htt_db *db, int64_t *seq_out);
 /*
  * Deletes at most `most` (0 = 1000) of the oldest events that are older than retention_ms,
  * acknowledged by every registered consumer and dead for none. The newest event stays.
- * *deleted_out (NULL: not asked): how many. Call it until that is 0. Commits on its own, unless a
- * transaction runs.
+ * *deleted_out (NULL: not asked): how many. Call it until that is below `most`: such a call has
+ * read every event that is kept and acknowledged, so sweep now and then, not after each event.
+ * Commits on its own, unless a transaction runs.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_event_purge(htt_db *db, int64_t retention_ms, uint32_t most,
                                               uint32_t *deleted_out);
@@ -106,7 +108,8 @@ typedef enum htt_consumer_from {
 
 typedef enum htt_on_dead {
     HTT_ON_DEAD_BLOCK = 0, /* later events of the aggregate wait until it is settled */
-    HTT_ON_DEAD_SKIP = 1   /* they go on without it */
+    HTT_ON_DEAD_SKIP = 1   /* they go on without it. Requeued, it comes after those that are done
+                            * by then, and beside one that is leased */
 } htt_on_dead;
 
 typedef struct htt_consumer_options {
@@ -130,7 +133,8 @@ HTT_API void htt_consumer_options_init(htt_consumer_options *options);
 HTT_API HTT_MUST_CHECK htt_rc htt_consumer_register(htt_db *db, const char *name,
                                                     const htt_consumer_options *options);
 
-/* Forgets it, with its dead events. HTT_NOTFOUND: it is not registered. */
+/* Forgets it, with its dead events; what htt_inbox_accept noted under the name stays, until
+ * htt_inbox_purge. HTT_NOTFOUND: it is not registered. */
 HTT_API HTT_MUST_CHECK htt_rc htt_consumer_remove(htt_db *db, const char *name);
 
 typedef struct htt_consumer_state {
@@ -225,7 +229,8 @@ typedef htt_rc (*htt_dead_visit)(void *arg, const htt_dead *dead);
 /* Visits a consumer's dead events with seq above `after`, in order, at most `most` (0 = all). */
 HTT_API HTT_MUST_CHECK htt_rc htt_dead_each(htt_db *db, const char *consumer, int64_t after,
                                             uint32_t most, htt_dead_visit visit, void *arg);
-/* Tries a dead event (seq 0: all) again, with attempts from 0. HTT_NOTFOUND: it is not dead. */
+/* Tries a dead event (seq 0: all) again, with attempts from 0. HTT_NOTFOUND: it is not dead.
+ * Under HTT_ON_DEAD_SKIP later ones of its aggregate may be done already, or with a worker. */
 HTT_API HTT_MUST_CHECK htt_rc htt_dead_requeue(htt_db *db, const char *consumer, int64_t seq);
 /* Done with, without being processed: what waits behind it goes on. HTT_NOTFOUND: not dead. */
 HTT_API HTT_MUST_CHECK htt_rc htt_dead_discard(htt_db *db, const char *consumer, int64_t seq);

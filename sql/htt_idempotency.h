@@ -48,7 +48,7 @@ typedef struct htt_idempotency_entry {
     htt_datum result;   /* of any type but HTT_ROW; HTT_NULL before it is finished */
     int64_t created_at; /* ms since 1970 */
     int64_t expires_at; /* ms since 1970; running: another may begin then */
-    int64_t keep_ms;    /* of the request; 0 after a lookup */
+    int64_t keep_ms;    /* of the request; 0 after a lookup = HTT_IDEMPOTENCY_KEEP_MS */
     int64_t token;      /* of this begin: a later one has another */
 } htt_idempotency_entry;
 

@@ -43,10 +43,10 @@ htt_rc htt_event_check_age(htt_db *db, const char *what, int64_t retention_ms) {
     if (db == NULL) {
         return HTT_MISUSE;
     }
-    return retention_ms >= 0 ? HTT_OK
-                             : htt_db_fail(db, HTT_MISUSE,
-                                           "%s: retention_ms is %" PRId64 ": give it 0 or more",
-                                           what, retention_ms);
+    return retention_ms >= 0
+               ? HTT_OK
+               : htt_db_fail(db, HTT_MISUSE, "%s: retention_ms is %" PRId64 ": give it 0 or more",
+                             what, retention_ms);
 }
 
 /* Has `text` at its start, and then nothing, or what ends the name of a type. */

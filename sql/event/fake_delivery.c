@@ -645,7 +645,6 @@ static htt_rc fake_is_needed(htt_db *db, int64_t seq, bool *needed_out) {
 htt_rc htt_fake_event_purge(htt_db *db, int64_t before, uint32_t most, uint32_t *deleted_out) {
     htt_fake_table *events;
     htt_scope scope;
-    uint32_t seen = 0;
     uint32_t deleted = 0;
     htt_rc rc = htt_fake_table_get(db->fake, "htt_event", &events);
     if (rc == HTT_OK) {
@@ -655,14 +654,13 @@ htt_rc htt_fake_event_purge(htt_db *db, int64_t before, uint32_t most, uint32_t 
         return rc;
     }
     for (const htt_fake_row *row = htt_fake_first(events, fake_nothing);
-         rc == HTT_OK && row != NULL && row != htt_fake_last(events) && seen < most;
+         rc == HTT_OK && row != NULL && row != htt_fake_last(events) && deleted < most;
          row = htt_fake_next(events, row)) {
         htt_fake_columns columns;
         htt_event event;
         bool needed;
         htt_fake_event(row, &columns, &event);
         rc = fake_is_needed(db, event.seq, &needed);
-        seen += !needed;
         if (rc == HTT_OK && !needed && event.created_at < before) {
             rc = htt_fake_remove(events, row->key);
             deleted++;

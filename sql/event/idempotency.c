@@ -183,8 +183,8 @@ static htt_rc idempotency_begin(htt_db *db, const htt_idempotency_request *reque
     entry->result = htt_null();
     entry->is_finished = false;
     entry->created_at = now;
-    entry->expires_at = idempotency_after(
-        now, request->running_ms == 0 ? HTT_IDEMPOTENCY_RUNNING_MS : request->running_ms);
+    entry->expires_at = idempotency_after(now, request->running_ms == 0 ? HTT_IDEMPOTENCY_RUNNING_MS
+                                                                        : request->running_ms);
     entry->token = (int64_t)(db->platform.random64(db->platform.context) >> 1);
     return idempotency_write(db, entry, digest);
 }
@@ -193,8 +193,7 @@ static htt_rc idempotency_check_request(htt_db *db, const htt_idempotency_reques
     if (db != NULL && request == NULL) {
         return htt_db_fail(db, HTT_MISUSE, "idempotency: the request is NULL");
     }
-    const htt_rc rc =
-        db == NULL ? HTT_MISUSE : idempotency_check(db, request->scope, request->key);
+    const htt_rc rc = db == NULL ? HTT_MISUSE : idempotency_check(db, request->scope, request->key);
     if (rc != HTT_OK) {
         return rc;
     }
@@ -287,7 +286,8 @@ htt_rc htt_idempotency_finish(htt_db *db, const htt_idempotency_entry *entry, ht
                            "text, blob or null",
                            entry->key);
     }
-    const int64_t expires_at = idempotency_after(htt_db_now_ms(db), entry->keep_ms);
+    const int64_t keep_ms = entry->keep_ms == 0 ? HTT_IDEMPOTENCY_KEEP_MS : entry->keep_ms;
+    const int64_t expires_at = idempotency_after(htt_db_now_ms(db), keep_ms);
     if (htt_db_is_fake(db)) {
         return idempotency_end_fake(db, entry, &result, expires_at);
     }

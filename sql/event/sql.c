@@ -42,9 +42,10 @@ static const char *const event_texts[] = {
     [EVENT_EACH] = "SELECT " EVENT_COLUMNS " FROM {schema}.htt_event AS e WHERE e.seq > ?1 "
                    "ORDER BY e.seq LIMIT ?2",
     [EVENT_PURGE] =
-        "DELETE FROM {schema}.htt_event WHERE created_at < ?1 AND seq IN ("
+        "DELETE FROM {schema}.htt_event WHERE seq IN ("
         "SELECT e.seq FROM {schema}.htt_event AS e "
-        "WHERE e.seq < (SELECT max(seq) FROM {schema}.htt_event) AND e.seq <= ("
+        "WHERE e.created_at < ?1 AND e.seq < (SELECT max(seq) FROM {schema}.htt_event) "
+        "AND e.seq <= ("
         "SELECT coalesce(min(CASE typeof(c.acknowledged) WHEN 'integer' THEN c.acknowledged "
         "ELSE 0 END), 9223372036854775807) FROM {schema}.htt_consumer AS c WHERE c.store = 0) "
         "AND NOT EXISTS (SELECT 1 FROM {schema}.htt_consumer AS c CROSS JOIN {schema}.htt_delivery "
@@ -68,7 +69,8 @@ static const char *const event_texts[] = {
 
     [DELIVERY_POLL] =
         "SELECT s.fence IS NOT NULL, EXISTS (SELECT 1 FROM {schema}.htt_delivery AS d "
-        "INDEXED BY htt_delivery_due WHERE d.consumer = ?1 AND d.due_at <= ?2) OR "
+        "INDEXED BY htt_delivery_due WHERE d.consumer = ?1 AND d.due_at <= ?2 "
+        "AND d.id < 1099511627776) OR "
         "(SELECT max(seq) FROM {schema}.htt_event) > " HEAD
         " FROM {schema}.htt_consumer AS c LEFT JOIN {schema}.htt_subscription AS s "
         "ON s.consumer = c.name WHERE c.name = ?1 AND c.store = 0",

@@ -230,6 +230,21 @@ CONTRACT(test_idempotency__a_time_without_an_end_is_not_the_past) {
     htt_idempotency_clear(&other);
 }
 
+CONTRACT(test_idempotency__finished_by_what_a_lookup_gave_the_result_is_kept) {
+    const htt_idempotency_request request = request_of("k", "x");
+    htt_idempotency_entry entry;
+    htt_idempotency_entry found;
+    assert_rc(bed->db, htt_idempotency_begin(bed->db, &request, &entry), HTT_OK);
+    assert_rc(bed->db, htt_idempotency_lookup(bed->db, "pay", "k", &found), HTT_OK);
+    assert_rc(bed->db, htt_idempotency_finish(bed->db, &found, htt_text("r")), HTT_OK);
+    htt_idempotency_clear(&entry);
+    htt_idempotency_clear(&found);
+    bed->now += HTT_IDEMPOTENCY_KEEP_MS - 1;
+    assert_rc(bed->db, htt_idempotency_lookup(bed->db, "pay", "k", &found), HTT_OK);
+    assert_true(found.is_finished);
+    htt_idempotency_clear(&found);
+}
+
 static void test_idempotency__without_a_db_is_misuse(void **state) {
     (void)state;
     const htt_idempotency_request request = request_of("k", "x");
@@ -268,6 +283,7 @@ static void test_sha256__is_what_others_compute(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idempotency__without_a_db_is_misuse),
+        cmocka_unit_test(test_idempotency__finished_by_what_a_lookup_gave_the_result_is_kept),
         cmocka_unit_test(test_idempotency__a_time_without_an_end_is_not_the_past),
         cmocka_unit_test(test_idempotency__the_same_request_gives_the_stored_result),
         cmocka_unit_test(test_idempotency__another_input_is_a_conflict),

@@ -431,6 +431,28 @@ CONTRACT(test_purge__leaves_the_newest_the_unacknowledged_and_the_dead) {
     htt_lease_free(lease);
 }
 
+CONTRACT(test_purge__events_with_a_newer_time_do_not_hold_it_up) {
+    uint32_t deleted = 0;
+    seen all = {0};
+    htt_event event = bed_event();
+    for (int i = 0; i < 3; i++) {
+        event.created_at = bed->now + 100000;
+        assert_rc(bed->db, htt_event_append(bed->db, &event, NULL), HTT_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)bed_append(bed, "1");
+    }
+    bed->now += 10000;
+    assert_rc(bed->db, htt_event_purge(bed->db, 1000, 1, &deleted), HTT_OK);
+    assert_int_equal(deleted, 1);
+    assert_rc(bed->db, htt_event_purge(bed->db, 1000, 2, &deleted), HTT_OK);
+    assert_int_equal(deleted, 1); /* the newest stays */
+    assert_rc(bed->db, htt_event_each(bed->db, 0, 0, see, &all), HTT_OK);
+    assert_int_equal(all.count, 4);
+    assert_int_equal(all.seqs[2], 3);
+    assert_int_equal(all.seqs[3], 6);
+}
+
 /* ----------------------------------------------------------------- inbox */
 
 CONTRACT(test_inbox__a_message_counts_once_for_each_consumer) {
@@ -512,6 +534,7 @@ int main(void) {
         cmocka_unit_test(test_consumer__bad_options_are_refused),
         cmocka_unit_test(test_consumer__gets_the_types_that_it_wants),
         cmocka_unit_test(test_purge__leaves_the_newest_the_unacknowledged_and_the_dead),
+        cmocka_unit_test(test_purge__events_with_a_newer_time_do_not_hold_it_up),
         cmocka_unit_test(test_inbox__a_message_counts_once_for_each_consumer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

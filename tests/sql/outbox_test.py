@@ -218,6 +218,15 @@ class Statements(unittest.TestCase):
         self.assertEqual(self.db.execute("SELECT seq FROM htt_event ORDER BY seq").fetchall(),
                          [(3,), (4,)])
 
+    def test_what_is_due_of_a_table_is_nothing_to_claim_of_events(self):
+        self.db.execute(REGISTER, {"consumer": "c", "from_oldest": 1})
+        self.db.execute("INSERT INTO htt_delivery(consumer, id, lane, state, due_at) "
+                        "VALUES ('c', 1 << 40, 'kv/1', 'pending', 0)")
+        poll = {"consumer": "c", "now": 5}
+        self.assertFalse(self.db.execute(POLL, poll).fetchone()[1])
+        append(self.db)
+        self.assertEqual(self.db.execute(POLL, poll).fetchone(), (1, 1))
+
     def test_inbox(self):
         row = {"consumer": "c", "message_id": "m", "now": 5}
         self.assertEqual([self.db.execute(INBOX, row).rowcount for _ in range(2)], [1, 0])
@@ -480,12 +489,25 @@ class WithTables(unittest.TestCase):
 
 
 class Examples(unittest.TestCase):
+    def test_two_workers_of_one_name_read_each_their_own_lease(self):
+        (read,) = re.findall(r"^SELECT e\.\* .*?;$", blocks("sqlite")[0], re.M | re.S)
+        db = connect()
+        db.execute(REGISTER, {"consumer": "c", "from_oldest": 1})
+        for aggregate in "12":
+            append(db, aggregate)
+        for token in (1, 2):  # in the same millisecond
+            claim(db, "c", "worker-1", 5, 1)
+        for token in (1, 2):
+            rows = db.execute(read, {"consumer": "c", "token": token}).fetchall()
+            self.assertEqual([row[0] for row in rows], [token])
+        db.close()
+
     def test_the_example_in_sql(self):
         (example,) = blocks("sqlite")
-        token = "(SELECT fence FROM htt_subscription WHERE consumer = :consumer)"
+        (token,) = re.findall(r"`(\.parameter set :token .*)`", PAGE)
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "claim.sql"), "w", encoding="utf-8") as file:
-                file.write("BEGIN IMMEDIATE;\n" + FENCE + LOOK + LEASE.replace(":token", token) +
+                file.write("BEGIN IMMEDIATE;\n" + FENCE + token + "\n" + LOOK + LEASE +
                            "COMMIT;\n")
             with open(os.path.join(folder, "acknowledge.sql"), "w", encoding="utf-8") as file:
                 file.write(ACK)
