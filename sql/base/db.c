@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -88,7 +89,38 @@ htt_rc htt_db_errcode(const htt_db *db) {
     return db == NULL ? HTT_MISUSE : db->error_rc;
 }
 
+/* -------------------------------------------------------------- options */
+
+static size_t options_size(const void *given) {
+    size_t size;
+    memcpy(&size, given, sizeof size); /* its first field */
+    return size;
+}
+
+bool htt_options_take(void *own, size_t size, const void *given, size_t first) {
+    const size_t given_size = options_size(given);
+    if (given_size < first || given_size > size) {
+        return false;
+    }
+    memcpy(own, given, given_size);
+    memcpy(own, &size, sizeof size); /* it has all fields now */
+    return true;
+}
+
+htt_rc htt_db_take_options(htt_db *db, const char *name, void *own, size_t size, const void *given,
+                           size_t first) {
+    return htt_options_take(own, size, given, first)
+               ? HTT_OK
+               : htt_db_fail(db, HTT_MISUSE,
+                             "%s.struct_size is %zu, this libhtt takes %zu to %zu: call %s_init "
+                             "first",
+                             name, options_size(given), first, size, name);
+}
+
 /* -------------------------------------------------------- open and close */
+
+/* Of the first version of htt_db_options. */
+enum { DB_OPTIONS_FIRST = offsetof(htt_db_options, error) + sizeof(htt_error *) };
 
 void htt_db_options_init(htt_db_options *options) {
     memset(options, 0, sizeof *options);
@@ -117,12 +149,11 @@ static htt_rc db_take_options(const htt_db_options *given, htt_db_options *optio
     if (given == NULL) {
         return HTT_OK;
     }
-    if (given->struct_size != sizeof *options) {
-        return HTT_MISUSE;
+    if (!htt_options_take(options, sizeof *options, given, DB_OPTIONS_FIRST)) {
+        return HTT_MISUSE; /* without a text: given->error may be anything */
     }
-    *options = *given;
-    return given->schema == NULL
-               ? db_refuse(given, HTT_MISUSE, "schema is NULL: give \"main\" or an attached one")
+    return options->schema == NULL
+               ? db_refuse(options, HTT_MISUSE, "schema is NULL: give \"main\" or an attached one")
                : HTT_OK;
 }
 

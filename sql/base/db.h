@@ -77,6 +77,22 @@ htt_rc htt_db_fail_memory(htt_db *db);
  */
 htt_rc htt_db_fail_sqlite(htt_db *db, int code, const char *format, ...) HTT_SQL_PRINTF(3, 4);
 
+/* -------------------------------------------------------------- options */
+
+/*
+ * The caller's struct of options over the defaults that are in `own`. Both begin with a size_t
+ * struct_size. `first` is the size of the first version of the struct: a program that was built
+ * with older headers gives a shorter one, and keeps the defaults of what it does not know. One
+ * shorter than the first, or longer than ours, was not made by our init: false, nothing is taken.
+ *
+ * A program's init comes from the library. So the init functions that are there may write no more
+ * than the first version has: who adds a field adds an init that is told the size.
+ */
+bool htt_options_take(void *own, size_t size, const void *given, size_t first);
+/* The same; HTT_MISUSE with a text that begins with `name`, the struct's. */
+htt_rc htt_db_take_options(htt_db *db, const char *name, void *own, size_t size, const void *given,
+                           size_t first);
+
 /* --------------------------------------------------------------- scopes */
 
 typedef enum htt_scope_mode {

@@ -11,11 +11,14 @@
 #include "sql/repo/repo.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "sql/base/memory.h"
 
 enum { REPO_VERSION_UNKNOWN = -1 };
+/* Of the first version of htt_repo_spec. */
+enum { REPO_SPEC_FIRST = offsetof(htt_repo_spec, codec) + sizeof(const htt_codec *) };
 
 void htt_repo_spec_init(htt_repo_spec *spec, const char *table, const htt_codec *codec) {
     static const char *const value[] = {"value"};
@@ -30,14 +33,22 @@ void htt_repo_spec_init(htt_repo_spec *spec, const char *table, const htt_codec 
 
 /* --------------------------------------------------------------- opening */
 
-static htt_rc repo_check_spec(htt_db *db, const htt_repo_spec *spec) {
+/* The caller's spec over the defaults. */
+static htt_rc repo_take_spec(htt_db *db, const htt_repo_spec *given, htt_repo_spec *spec) {
     const char *wrong = NULL;
     if (db == NULL) {
         return HTT_MISUSE;
     }
-    if (spec == NULL || spec->struct_size != sizeof *spec) {
-        wrong = "was not made by htt_repo_spec_init";
-    } else if (spec->table == NULL || spec->key_column == NULL || spec->columns == NULL) {
+    if (given == NULL) {
+        return htt_db_fail(db, HTT_MISUSE, "the spec of a repository is NULL");
+    }
+    htt_repo_spec_init(spec, NULL, NULL);
+    const htt_rc rc = htt_db_take_options(db, "htt_repo_spec", spec, sizeof *spec, given,
+                                          REPO_SPEC_FIRST);
+    if (rc != HTT_OK) {
+        return rc;
+    }
+    if (spec->table == NULL || spec->key_column == NULL || spec->columns == NULL) {
         wrong = "has no table, key_column or columns";
     } else if (spec->codec == NULL || spec->codec->encode == NULL || spec->codec->decode == NULL) {
         wrong = "has no codec with encode and decode";
@@ -60,16 +71,17 @@ static htt_repo *repo_make(htt_db *db, htt_backing *backing, const htt_codec *co
     return repo;
 }
 
-htt_rc htt_repo_open(htt_db *db, const htt_repo_spec *spec, htt_repo **repo_out) {
+htt_rc htt_repo_open(htt_db *db, const htt_repo_spec *given, htt_repo **repo_out) {
     htt_backing *backing;
-    htt_rc rc = repo_check_spec(db, spec);
+    htt_repo_spec spec;
+    htt_rc rc = repo_take_spec(db, given, &spec);
     if (rc == HTT_OK) {
-        rc = htt_backing_get(db, spec, &backing);
+        rc = htt_backing_get(db, &spec, &backing);
     }
     if (rc != HTT_OK) {
         return rc;
     }
-    htt_repo *const repo = repo_make(db, backing, spec->codec);
+    htt_repo *const repo = repo_make(db, backing, spec.codec);
     if (repo == NULL) {
         return htt_db_fail_memory(db);
     }
@@ -78,22 +90,23 @@ htt_rc htt_repo_open(htt_db *db, const htt_repo_spec *spec, htt_repo **repo_out)
     return HTT_OK;
 }
 
-htt_rc htt_repo_open_store(htt_db *db, const htt_repo_spec *spec, const htt_repo_methods *methods,
+htt_rc htt_repo_open_store(htt_db *db, const htt_repo_spec *given, const htt_repo_methods *methods,
                            void *store, htt_repo **repo_out) {
     htt_backing *backing;
-    htt_rc rc = repo_check_spec(db, spec);
+    htt_repo_spec spec;
+    htt_rc rc = repo_take_spec(db, given, &spec);
     if (rc == HTT_OK && (methods == NULL || methods->find == NULL || methods->contains == NULL ||
                          methods->write == NULL || methods->remove == NULL ||
                          methods->count == NULL || methods->scan == NULL)) {
         rc = htt_db_fail(db, HTT_MISUSE, "a store has find, contains, write, remove, count, scan");
     }
     if (rc == HTT_OK) {
-        rc = htt_backing_of_store(db, spec, methods, store, &backing);
+        rc = htt_backing_of_store(db, &spec, methods, store, &backing);
     }
     if (rc != HTT_OK) {
         return rc;
     }
-    htt_repo *const repo = repo_make(db, backing, spec->codec);
+    htt_repo *const repo = repo_make(db, backing, spec.codec);
     if (repo == NULL) {
         backing->store = NULL; /* still the caller's */
         htt_backing_free(backing);
@@ -116,18 +129,19 @@ void htt_repo_close(htt_repo *repo) {
     htt_memory_free(repo);
 }
 
-htt_rc htt_repo_open_in_unit(htt_db *db, const htt_repo_spec *spec, const unsigned *depth,
+htt_rc htt_repo_open_in_unit(htt_db *db, const htt_repo_spec *given, const unsigned *depth,
                              const char *const *state, htt_repo **repo_out) {
     htt_backing *backing;
-    htt_rc rc = repo_check_spec(db, spec);
+    htt_repo_spec spec;
+    htt_rc rc = repo_take_spec(db, given, &spec);
     if (rc == HTT_OK) {
-        rc = htt_backing_get(db, spec, &backing);
+        rc = htt_backing_get(db, &spec, &backing);
     }
     if (rc != HTT_OK) {
         return rc;
     }
-    htt_repo *const repo = repo_make(db, backing, spec->codec);
-    htt_identity *const identity = repo == NULL ? NULL : htt_identity_new(spec->codec);
+    htt_repo *const repo = repo_make(db, backing, spec.codec);
+    htt_identity *const identity = repo == NULL ? NULL : htt_identity_new(spec.codec);
     if (identity == NULL) {
         htt_memory_free(repo);
         return htt_db_fail_memory(db);
@@ -139,10 +153,11 @@ htt_rc htt_repo_open_in_unit(htt_db *db, const htt_repo_spec *spec, const unsign
     return HTT_OK;
 }
 
-bool htt_repo_is_of(const htt_repo *repo, const htt_repo_spec *spec) {
+bool htt_repo_is_of(const htt_repo *repo, const htt_repo_spec *given) {
     htt_backing *backing;
-    return repo_check_spec(repo->db, spec) == HTT_OK && repo->codec == spec->codec &&
-           htt_backing_get(repo->db, spec, &backing) == HTT_OK && backing == repo->backing;
+    htt_repo_spec spec;
+    return repo_take_spec(repo->db, given, &spec) == HTT_OK && repo->codec == spec.codec &&
+           htt_backing_get(repo->db, &spec, &backing) == HTT_OK && backing == repo->backing;
 }
 
 void htt_repo_free_in_unit(htt_repo *repo) {

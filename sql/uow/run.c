@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole units, tried again while the database is busy. */
+#include <stddef.h>
 #include <string.h>
 
 #include "sql/uow/uow.h"
+
+/* Of the first version of htt_uow_options. */
+enum { RUN_OPTIONS_FIRST = offsetof(htt_uow_options, most_ms) + sizeof(uint32_t) };
 
 void htt_uow_options_init(htt_uow_options *options) {
     memset(options, 0, sizeof *options);
@@ -18,14 +22,15 @@ static htt_rc run_take_options(htt_db *db, const htt_uow_options *given, htt_uow
     if (given == NULL) {
         return HTT_OK;
     }
-    if (given->struct_size != sizeof *given || given->attempts == 0 ||
-        given->first_ms > given->most_ms) {
+    const htt_rc rc = htt_db_take_options(db, "htt_uow_options", options, sizeof *options, given,
+                                          RUN_OPTIONS_FIRST);
+    if (rc == HTT_OK && (options->attempts == 0 || options->first_ms > options->most_ms)) {
         return htt_db_fail(db, HTT_MISUSE,
-                           "the options of htt_uow_run: made by htt_uow_options_init, attempts "
-                           "from 1, first_ms at most most_ms");
+                           "htt_uow_options: attempts is %u, from 1; first_ms is %u, at most "
+                           "most_ms, which is %u",
+                           options->attempts, options->first_ms, options->most_ms);
     }
-    *options = *given;
-    return HTT_OK;
+    return rc;
 }
 
 /* Once. HTT_OK: it is committed, or the work ended the unit itself. */

@@ -61,6 +61,43 @@ static void test_open__an_unknown_schema_is_refused_by_name(void **state) {
     sqlite3_close(connection);
 }
 
+/* Options that have got two fields since their first version. */
+typedef struct test_options {
+    size_t struct_size; /* of what the caller knows */
+    int64_t first;      /* of the first version */
+    int64_t second;     /* came later */
+    int64_t third;      /* came last */
+} test_options;
+
+static void test_options__of_an_older_program_keep_the_defaults_of_newer_fields(void **state) {
+    (void)state;
+    const size_t first = offsetof(test_options, second);
+    const size_t sizes[] = {first, offsetof(test_options, third), sizeof(test_options)};
+    htt_db *db;
+    assert_int_equal(htt_db_open_fake(NULL, &db), HTT_OK);
+    for (size_t i = 0; i < 3; i++) {
+        test_options own = {sizeof own, 1, 2, 3};
+        const test_options given = {sizes[i], 10, 20, 30};
+        assert_int_equal(htt_db_take_options(db, "options", &own, sizeof own, &given, first),
+                         HTT_OK);
+        assert_int_equal(own.struct_size, sizeof own);
+        assert_int_equal(own.first, 10);
+        assert_int_equal(own.second, i >= 1 ? 20 : 2);
+        assert_int_equal(own.third, i >= 2 ? 30 : 3);
+    }
+    const size_t wrong[] = {0, first - 1, sizeof(test_options) + 1, SIZE_MAX};
+    for (size_t i = 0; i < 4; i++) {
+        test_options own = {sizeof own, 1, 2, 3};
+        const test_options given = {wrong[i], 10, 20, 30};
+        assert_int_equal(htt_db_take_options(db, "options", &own, sizeof own, &given, first),
+                         HTT_MISUSE);
+        assert_int_equal(own.first, 1);
+        assert_non_null(strstr(htt_db_errmsg(db), "options.struct_size is "));
+        assert_non_null(strstr(htt_db_errmsg(db), "takes 16 to 32: call options_init first"));
+    }
+    assert_int_equal(htt_db_close(db), HTT_OK);
+}
+
 static void test_open__options_that_make_no_sense_are_refused(void **state) {
     (void)state;
     sqlite3 *const connection = connect();
@@ -486,6 +523,7 @@ static void test_result__values_and_errors_are_told_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open__an_unknown_schema_is_refused_by_name),
+        cmocka_unit_test(test_options__of_an_older_program_keep_the_defaults_of_newer_fields),
         cmocka_unit_test(test_open__options_that_make_no_sense_are_refused),
         cmocka_unit_test(test_close__names_what_is_open),
         cmocka_unit_test(test_error__is_one_line_and_no_character_is_cut),

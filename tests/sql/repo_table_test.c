@@ -112,6 +112,11 @@ static void test_open__specs_that_make_no_sense_are_refused(void **state) {
     htt_repo_spec_init(&spec, "t", htt_codec_integer());
     spec.struct_size++;
     expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
+    expect_text(db, "htt_repo_spec.struct_size is ");
+    expect_text(db, ": call htt_repo_spec_init first");
+    spec.struct_size = sizeof spec - 1; /* shorter than any version */
+    expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
+    expect_text(db, "htt_repo_spec.struct_size is ");
     htt_repo_spec_init(&spec, NULL, htt_codec_integer());
     expect_rc(db, htt_repo_open(db, &spec, &repo), HTT_MISUSE);
     htt_repo_spec_init(&spec, "t", htt_codec_integer());

@@ -304,6 +304,7 @@ static void test_run__options_that_make_no_sense_are_refused(void **state) {
     htt_uow_options_init(&options);
     options.struct_size++;
     expect_rc(test.db, htt_uow_run(test.db, work_add, &test, &options), HTT_MISUSE);
+    assert_non_null(strstr(htt_db_errmsg(test.db), ": call htt_uow_options_init first"));
     assert_int_equal(test.calls, 0);
     run_close(&test);
 }
