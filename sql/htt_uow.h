@@ -98,8 +98,11 @@ HTT_API HTT_MUST_CHECK htt_rc htt_uow_event(htt_uow *uow, const struct htt_event
 
 /* ------------------------------------------------------------------ run */
 
-/* Does the work. It may be called again, after everything was rolled back: it must not keep state
- * of an earlier call. HTT_OK commits, unless it has ended the unit's work itself. */
+/*
+ * Does the work. It may be called again, after everything was rolled back: it must not keep state
+ * of an earlier call. HTT_OK commits, unless the work has committed or rolled back the unit itself.
+ * It must not end it.
+ */
 typedef htt_rc htt_uow_work(htt_uow *uow, void *arg);
 
 typedef struct htt_uow_options {
@@ -115,8 +118,10 @@ HTT_API void htt_uow_options_init(htt_uow_options *options);
 /*
  * Begins a unit, does the work, commits, ends. HTT_BUSY and HTT_SNAPSHOT, from begin, work or
  * commit, are tried again after a pause: between half and all of its length, by the platform's
- * chance. Inside of another unit or transaction there is one attempt: it is the outermost that must
- * be tried again. Gives what the work gave, or begin or commit; htt_db_errmsg has the text.
+ * chance. An attempt waits for another writer only as long as the connection's busy timeout says
+ * (sqlite3_busy_timeout; SQLite's default is not at all). Inside of another unit or transaction
+ * there is one attempt: it is the outermost that must be tried again. Gives what the work gave, or
+ * begin or commit; htt_db_errmsg has the text.
  */
 HTT_API HTT_MUST_CHECK htt_rc htt_uow_run(htt_db *db, htt_uow_work *work, void *arg,
                                           const htt_uow_options *options);

@@ -76,9 +76,22 @@ SELECT id, balance, version FROM account ORDER BY id;
         for table in (create, ordinary):
             self.assertEqual(self.shell(table, given + calls),
                              ["100|1", "alice|100|1", "bob|7|2", "carol|7|1"])
+            self.assertEqual(self.shell(table, given + ".parameter set :id \"'dave'\"\n" + calls),
+                             ["alice|100|1", "bob|100|1", "carol|7|1", "dave|7|1"],
+                             "put of a row that was not there")
             self.assertEqual(self.shell(table, given + expect + expect),
                              ["alice|100|1", "bob|7|2"], "the second finds another version")
             self.assertEqual(self.shell(table, unit), ["alice|70|2", "bob|130|2"])
+
+    def test_put_does_not_swallow_what_the_table_refuses(self):
+        _, calls, _, _ = blocks("sql")
+        table = "CREATE TABLE account(id TEXT PRIMARY KEY, balance INTEGER NOT NULL, " \
+                "version INTEGER);"
+        given = ".parameter init\n.parameter set :id \"'dave'\"\n.parameter set :balance NULL\n"
+        put = calls[calls.index("-- put"):calls.index("-- add")]
+        with self.assertRaises(AssertionError) as refused:
+            self.shell(table, given + put)
+        self.assertIn("NOT NULL constraint failed: account.balance", str(refused.exception))
 
     def test_every_header_that_is_named_is_there(self):
         with open(os.path.join(ROOT, "docs", "repository.md"), encoding="utf-8") as file:
