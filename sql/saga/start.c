@@ -70,13 +70,24 @@ static htt_rc start_insert(htt_sagas *sagas, const htt_saga_input *input, const 
     if (rc == HTT_OK) {
         rc = htt_saga_store_insert(sagas->db, &row);
     }
-    if (rc == HTT_OK && definition->events) {
-        rc = htt_saga_event(sagas, &row, true);
-    }
     if (rc == HTT_OK) {
         memcpy(id_out, row.id, sizeof row.id);
     }
     htt_saga_row_clear(&row);
+    return rc;
+}
+
+/* Comes last: a unit keeps what it collected, also when the savepoint of the start is undone. */
+static htt_rc start_event(htt_sagas *sagas, const saga_known *known,
+                          const char id[HTT_SAGA_ID_MAX]) {
+    saga_row row = {.definition_version = known->definition->version, .state = HTT_SAGA_RUNNING};
+    htt_rc rc = HTT_OK;
+    if (known->definition->events) {
+        memcpy(row.id, id, sizeof row.id);
+        rc = htt_saga_set_text(sagas->db, &row.definition, known->definition->name);
+        rc = rc == HTT_OK ? htt_saga_event(sagas, &row, true) : rc;
+        htt_saga_row_clear(&row);
+    }
     return rc;
 }
 
@@ -123,6 +134,7 @@ static htt_rc start_with_key(htt_sagas *sagas, const htt_saga_input *input, cons
         if (rc == HTT_OK) {
             rc = htt_idempotency_finish(sagas->db, &entry, htt_text(id_out));
         }
+        rc = rc == HTT_OK ? start_event(sagas, known, id_out) : rc;
     }
     htt_idempotency_clear(&entry);
     return rc;
@@ -142,8 +154,12 @@ htt_rc htt_saga_start(htt_sagas *sagas, const htt_saga_input *input, char id_out
     if (rc != HTT_OK) {
         return rc;
     }
-    rc = input->key == NULL ? start_insert(sagas, input, known, id)
-                            : start_with_key(sagas, input, known, id);
+    if (input->key != NULL) {
+        rc = start_with_key(sagas, input, known, id);
+    } else {
+        rc = start_insert(sagas, input, known, id);
+        rc = rc == HTT_OK ? start_event(sagas, known, id) : rc;
+    }
     rc = htt_scope_leave(sagas->db, &scope, rc);
     if (rc == HTT_OK && id_out != NULL) {
         memcpy(id_out, id, sizeof id);

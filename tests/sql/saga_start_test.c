@@ -351,6 +351,32 @@ static void test_purge__leaves_the_key_of_what_it_deletes(void **state) {
     world_close(&world);
 }
 
+/* An action that goes on although it could not start another saga. */
+static htt_rc starts_in_vain(saga_world *world, htt_saga_call *call) {
+    const htt_saga_input input = {.definition = "saga", .id = "vain", .key = "k"};
+    (void)call;
+    assert_int_equal(htt_saga_start(world->sagas, &input, NULL), HTT_CONSTRAINT);
+    return HTT_OK;
+}
+
+static void test_start__that_fails_in_an_action_leaves_no_event(void **state) {
+    saga_world world;
+    char id[HTT_SAGA_ID_MAX];
+    (void)state;
+    world_init(&world);
+    world_open(&world, ":memory:");
+    world.definition.events = true;
+    world_define(&world);
+    world_run(world.connection, "CREATE TRIGGER no BEFORE UPDATE ON htt_idempotency "
+                                "BEGIN SELECT RAISE(ABORT, 'no'); END");
+    world_start(&world, NULL, id);
+    world.during = starts_in_vain;
+    world_finish(&world, NULL);
+    expect_text(&world, "SELECT group_concat(state) FROM htt_saga", "completed");
+    expect_text(&world, "SELECT count(*) FROM htt_event WHERE aggregate_id = 'vain'", "0");
+    world_close(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_define__what_makes_no_sense_is_refused_and_said),
@@ -366,6 +392,7 @@ int main(void) {
         cmocka_unit_test(test_start__ids_are_uuids_of_version_seven),
         cmocka_unit_test(test_start__a_key_whose_result_was_altered_is_told),
         cmocka_unit_test(test_purge__leaves_the_key_of_what_it_deletes),
+        cmocka_unit_test(test_start__that_fails_in_an_action_leaves_no_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
