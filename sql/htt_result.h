@@ -8,8 +8,8 @@
  *     }
  *     total += htt_result_integer(&found);
  *
- * It is for the application's own functions, and for bindings: no function of this library returns
- * one, they give an htt_rc and put values into their outputs.
+ * It is for the application's own functions, and for bindings: no other function of this library
+ * gives one, they return an htt_rc and put values into their outputs.
  *
  * It is returned by value and owns nothing: who owns the bytes or the object is said by the
  * function that returns it. Asking for a value of another kind than the result has gives 0, 0.0,

@@ -228,21 +228,30 @@ static htt_rc fake_count(void *self, int64_t *count_out) {
 static htt_rc fake_scan(void *self, const htt_datum *prefix, htt_repo_scan *scan, void *arg) {
     fake_store *const store = self;
     htt_fake_bytes from = {NULL, 0};
+    htt_fake_row last = {0}; /* the key of the row that was visited last, owned */
     uint8_t *owned = NULL;
     htt_rc rc = HTT_OK;
     if (prefix != NULL && !fake_key(*prefix, &from, &owned)) {
         return htt_db_fail_memory(store->db);
     }
+    /* A visit may roll its unit back: then the row that it was given is gone. */
     for (const htt_fake_row *at = htt_fake_first(store->table, from); at != NULL && rc == HTT_OK;
-         at = htt_fake_next(store->table, at)) {
+         at = htt_fake_next(store->table, &last)) {
         htt_repo_row row;
         if (from.size > 0 &&
             (at->key.size < from.size || memcmp(at->key.data, from.data, from.size) != 0)) {
             break;
         }
+        htt_memory_free((void *)last.key.data);
+        last.key = (htt_fake_bytes){htt_memory_copy(at->key.data, at->key.size), at->key.size};
+        if (last.key.data == NULL) {
+            rc = htt_db_fail_memory(store->db);
+            break;
+        }
         fake_read_row(store, at, &row);
         rc = scan(arg, &row);
     }
+    htt_memory_free((void *)last.key.data);
     htt_memory_free(owned);
     return rc;
 }

@@ -363,6 +363,27 @@ static void test_identity__a_late_end_leaves_the_objects_of_a_later_unit(void **
     htt_uow_end(outer);
 }
 
+static htt_rc visit_and_roll_back(void *arg, htt_datum key, void *object, int64_t version) {
+    (void)key;
+    (void)object;
+    (void)version;
+    return htt_uow_rollback(arg);
+}
+
+static void test_unit__a_visit_may_roll_it_back(void **state) {
+    repo_world *const world = *state;
+    htt_uow *const unit = begin(world);
+    htt_repo *const repo = orders(unit);
+    for (int64_t id = 1; id <= 3; id++) {
+        put(repo, id, 1);
+    }
+    const htt_rc rc = htt_repo_each(repo, visit_and_roll_back, unit);
+    assert_true(rc == HTT_OK || rc == HTT_ABORTED); /* SQLite ends a statement that runs */
+    htt_uow_end(unit);
+    assert_true(stored(world, 1) == -1);
+    assert_int_equal(order_alive, 0);
+}
+
 /* ----------------------------------------------------------------- events */
 
 static htt_event make_event(const char *id) {
@@ -538,6 +559,7 @@ int main(void) {
         contract(test_identity__an_inner_commit_hands_its_objects_to_the_outer),
         contract(test_identity__what_an_inner_unit_forgot_lives_until_the_outer_ends),
         contract(test_identity__a_late_end_leaves_the_objects_of_a_later_unit),
+        contract(test_unit__a_visit_may_roll_it_back),
         contract(test_events__are_written_by_the_commit_in_order),
         contract(test_events__a_wrong_one_fails_the_commit_and_leaves_none),
         contract(test_unit__random_units_match_a_model),
