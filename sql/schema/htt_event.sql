@@ -2,7 +2,8 @@
 --
 -- Events of the application, in the order of their commits: inserted in the transaction that
 -- changes the data, there exactly when the data is. They never change. The newest row stays, so
--- that no number is used twice. docs/outbox.md says who reads them and how long they stay.
+-- that no number is used twice. Texts but the payload have no U+0000: C would end them there.
+-- docs/outbox.md says who reads them and how long they stay.
 CREATE TABLE IF NOT EXISTS htt_event_type(
     -- An application that declares its types has only those: an event of another type is refused,
     -- and so is a consumer that asks for one. No row: every type goes.
@@ -19,16 +20,24 @@ CREATE TABLE IF NOT EXISTS htt_event(
         CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) & 65535,
         random() & 4095, 32768 | (random() & 16383), random() & 281474976710655))
         CONSTRAINT "htt_event.id must have 1 to 255 characters"
-        CHECK(length(id) BETWEEN 1 AND 255),
+        CHECK(length(id) BETWEEN 1 AND 255)
+        CONSTRAINT "htt_event.id must have no U+0000"
+        CHECK(instr(id, char(0)) = 0),
     -- what the event is about: events of one aggregate are delivered in order. 'order', ...
     aggregate_type TEXT NOT NULL
         CONSTRAINT "htt_event.aggregate_type must not be empty, nor have a slash"
-        CHECK(aggregate_type <> '' AND instr(aggregate_type, '/') = 0),
+        CHECK(aggregate_type <> '' AND instr(aggregate_type, '/') = 0)
+        CONSTRAINT "htt_event.aggregate_type must have no U+0000"
+        CHECK(instr(aggregate_type, char(0)) = 0),
     -- ... and which one
-    aggregate_id TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL
+        CONSTRAINT "htt_event.aggregate_id must have no U+0000"
+        CHECK(instr(aggregate_id, char(0)) = 0),
     -- what happened: 'placed'
     type TEXT NOT NULL
-        CONSTRAINT "htt_event.type must not be empty" CHECK(type <> ''),
+        CONSTRAINT "htt_event.type must not be empty" CHECK(type <> '')
+        CONSTRAINT "htt_event.type must have no U+0000"
+        CHECK(instr(type, char(0)) = 0),
     -- of any type; NULL: nothing more to say
     payload ANY
         CONSTRAINT "htt_event.payload is not valid JSON, which content_type says it is"
@@ -38,16 +47,22 @@ CREATE TABLE IF NOT EXISTS htt_event(
                 OR lower(content_type) GLOB '*+json' OR lower(content_type) GLOB '*+json[; ]*'
             THEN typeof(payload) = 'text' AND json_valid(payload) ELSE 1 END),
     -- of the payload; application/json and what ends in +json is checked
-    content_type TEXT NOT NULL DEFAULT 'application/json',
+    content_type TEXT NOT NULL DEFAULT 'application/json'
+        CONSTRAINT "htt_event.content_type must have no U+0000"
+        CHECK(instr(content_type, char(0)) = 0),
     -- a JSON object
     headers TEXT NOT NULL DEFAULT '{}'
         CONSTRAINT "htt_event.headers is not a JSON object"
         CHECK(headers = '{}' OR CASE WHEN json_valid(headers)
-            THEN json_type(headers) = 'object' ELSE 0 END),
+            THEN json_type(headers) = 'object' ELSE 0 END)
+        CONSTRAINT "htt_event.headers must have no U+0000"
+        CHECK(instr(headers, char(0)) = 0),
     -- an event with a key that is there already is not inserted again; see the trigger
     idempotency_key TEXT
         CONSTRAINT "htt_event.idempotency_key must have 1 to 255 characters"
-        CHECK(length(idempotency_key) BETWEEN 1 AND 255),
+        CHECK(length(idempotency_key) BETWEEN 1 AND 255)
+        CONSTRAINT "htt_event.idempotency_key must have no U+0000"
+        CHECK(instr(idempotency_key, char(0)) = 0),
     -- milliseconds since 1970
     created_at INTEGER NOT NULL
         DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),

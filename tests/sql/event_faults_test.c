@@ -209,7 +209,9 @@ static htt_rc fault_sequence(event_bed *bed) {
     rc = rc == HTT_OK ? fault_deliver(bed) : rc;
     rc = rc == HTT_OK ? fault_rest(bed) : rc;
     if (rc == HTT_OK) {
+        fault_armed = false; /* the bed itself bears no fault */
         bed_begin(bed);
+        fault_armed = true;
         rc = fault_inbox(bed);
         fault_armed = false;
         bed_end(bed, rc == HTT_OK);

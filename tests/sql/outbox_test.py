@@ -295,6 +295,14 @@ class Refused(unittest.TestCase):
             self.refused("aggregate_type must not be empty, nor have a slash",
                          f"INSERT INTO htt_event(aggregate_type, aggregate_id, type) "
                          f"VALUES ({columns})")
+        for column, text in [("id", "a\0b"), ("aggregate_type", "order\0s"),
+                             ("aggregate_id", "\0"), ("type", "placed\0"),
+                             ("idempotency_key", "k\0l"), ("content_type", "text/plain\0"),
+                             ("headers", "{}\0")]:
+            before = list(self.db.iterdump())
+            with self.assertRaisesRegex(sqlite3.IntegrityError, f"htt_event.{column} "):
+                append(self.db, "1", **{column: text})
+            self.assertEqual(list(self.db.iterdump()), before)
         append(self.db, content_type="text/plain", payload=b"{")
         append(self.db, content_type="application/jsonlines", payload="{")
         append(self.db, payload=None)
