@@ -218,7 +218,13 @@ static void settle_count(const htt_settle *settle, htt_settle_unit *unit) {
         unit->rows++;
         unit->bytes += entry->size + HTT_DATA_SLOT_SIZE;
     }
-    unit->more = unit->bytes > bytes_max ? end - settle->at - unit->rows : 0;
+    /* Rows behind them may belong to other children: a part that gets no row would stay for ever. */
+    unit->more = 0;
+    for (uint32_t i = settle->at + unit->rows; unit->bytes > bytes_max && i < end &&
+                                               settle_is_here(settle, unit,
+                                                              settle_entry(settle, i)->hash);
+         i++)
+        unit->more++;
 }
 
 /*
@@ -269,7 +275,9 @@ static htt_rc settle_many(htt_settle *settle, htt_settle_unit *unit, bool *done_
     if (unit->more == 0 && pages + pages / 16 + 1 < settle->pages_max)
         return htt_settle_fill(settle, unit, (uint32_t)pages, done_out);
     pages += unit->more * (unit->bytes / unit->rows + 1) / capacity;
-    return htt_settle_part(settle, unit, pages, done_out);
+    const htt_rc rc = htt_settle_part(settle, unit, pages, done_out);
+    settle->parted = settle->parted || (rc == HTT_OK && *done_out);
+    return rc;
 }
 
 /* One step; at least one row settles, or the tree gets a place for many. */
@@ -351,6 +359,8 @@ htt_rc htt_tree_settle(htt_tree *tree) {
         for (uint32_t i = 0; i < stage->count; i++) /* STAGE-4 */
             htt_stage_note(stage, htt_stage_entry(stage, i)->hash);
         rc = settle_all(settle);
+        if (rc != HTT_OK && settle->parted)
+            tree->unfilled = rc;
         tree->env->release(tree->env->context, rows);
         tree->env->release(tree->env->context, settle);
         htt_writer_set_outside(tree->view->writer, stage->memory);

@@ -30,6 +30,7 @@ typedef struct htt_settle {
     uint32_t at;                            /* the next; those before it have settled */
     uint32_t one_by_one;                    /* rows before this one are put one by one */
     uint32_t pages_max;                     /* data pages that one node gets */
+    bool parted;                            /* a node got parts that wait for rows */
     uint32_t depth;                         /* levels known */
     htt_settle_level levels[HTT_DEPTH_MAX]; /* of the path to the row at `at` */
     htt_path path;                          /* to it */

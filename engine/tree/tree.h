@@ -88,6 +88,7 @@ typedef struct htt_tree {
     struct htt_tree_scratch *scratch; /* buffers of structural steps; made on first need */
     struct htt_stage *stage;          /* rows that no page has yet (stage.h); NULL: none so far */
     uint64_t stage_limit;             /* bytes for them; 0: every row goes into its page at once */
+    htt_rc unfilled;                  /* why nodes were left without rows; HTT_OK: there are none */
     bool stage_always;                /* a test's wish: also where it is not worth it */
     uint64_t puts;                    /* of htt_tree_write */
     const htt_env *env;               /* whose memory */

@@ -492,7 +492,13 @@ htt_rc htt_txn_settle(htt_txn *txn) {
 htt_rc htt_txn_flush(htt_txn *txn) {
     assert(txn->write);
     assert(txn->root.self.epoch == txn->base.self.epoch + 1);
-    const htt_rc rc = htt_txn_settle(txn);
+    htt_rc rc = htt_txn_settle(txn);
+    if (rc == HTT_OK && txn->tree.unfilled != HTT_OK) {
+        /* Nodes without rows would never go: not even when the last row of the tree does. */
+        rc = htt_error_set(&txn->error, txn->tree.unfilled,
+                           "a call of this transaction failed while its rows went into pages: "
+                           "abort it and begin again");
+    }
     if (rc != HTT_OK)
         return rc;
     txn->root.page = txn->tree.root.page;
