@@ -218,7 +218,7 @@ static void settle_count(const htt_settle *settle, htt_settle_unit *unit) {
         unit->rows++;
         unit->bytes += entry->size + HTT_DATA_SLOT_SIZE;
     }
-    /* Rows behind them may belong to other children: a part that gets no row would stay for ever. */
+    /* Rows behind them may be of other children: a part that gets no row would stay for ever. */
     unit->more = 0;
     for (uint32_t i = settle->at + unit->rows; unit->bytes > bytes_max && i < end &&
                                                settle_is_here(settle, unit,
