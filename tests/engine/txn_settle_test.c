@@ -32,7 +32,7 @@ static htt_store *settle_open(const htt_env *env, uint64_t budget) {
     return txn_open_with(&options);
 }
 
-/* Parts of a run of children got no row: their nodes stayed, and no commit could empty the table. */
+/* Parts of a run of children got no row: their nodes stayed, and no commit emptied the table. */
 static void test_settle__a_table_that_grew_at_once_can_be_emptied(void **state) {
     (void)state;
     crash_fs *disk = crash_fs_new(1);
